@@ -1,0 +1,45 @@
+# Everything that a newcomer needs: `make demo` and `make test` set themselves up in .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types schemas clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## set up, then run the whole thing on real bundled data
+	@$(BIN)/bpkd demo
+
+test: $(INSTALLED) ## set up, then run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(ARGS)
+
+lint: $(INSTALLED) ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: $(INSTALLED) ## mend style and formatting
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(INSTALLED) ## check types
+	@$(BIN)/mypy
+
+schemas: $(INSTALLED) ## write the JSON Schemas of config and manifest anew
+	@$(BIN)/python -m schemas.generate
+
+clean: ## remove .venv and caches
+	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "bpkd needs Python 3.11 or newer, this is " \
+		+ sys.version.split()[0] + "; name another one: make PYTHON=python3.12 ...")'
+	@echo "installing into .venv (once; PyTorch is large)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) torch
+	@$(PIP) -e '.[demo,dev]'
+	@touch $@

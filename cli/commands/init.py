@@ -1,0 +1,28 @@
+"""`bpkd init`: a config to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cli.options import common, example
+from schemas.errors import UserError
+from schemas.starter import KINDS, starter
+
+
+@click.command(epilog=example("bpkd init config.toml --kind image"))
+@click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
+@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Kind of data.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@common
+def init(path: Path, kind: str, force: bool) -> None:
+    """Write a commented starter config to PATH (config.toml)."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(starter(kind))
+    except FileExistsError:
+        raise UserError(f"{path} is there already; --force replaces it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    click.echo(path)

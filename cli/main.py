@@ -1,0 +1,105 @@
+"""The `bpkd` command: its subcommands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+from cli.lazy import LazyGroup
+from cli.options import common
+from cli.settings import Settings
+from schemas.errors import BpkdError
+
+COMMANDS = {
+    "init": ("cli.commands.init:init", "Write a commented starter config."),
+    "run": ("cli.commands.run:run", "Do all of it: cache, mine, export, train, evaluate."),
+    "cache": ("cli.commands.stages:cache", "Store the teacher's logits of every source sample."),
+    "mine": ("cli.commands.stages:mine", "Climb to auxiliary samples, round by round."),
+    "export": ("cli.commands.stages:export", "Write the data set that can be shared."),
+    "train": ("cli.commands.stages:train", "Train the student from a data set alone."),
+    "evaluate": ("cli.commands.stages:evaluate", "Measure the student on held-out data."),
+    "demo": ("cli.commands.demo:demo", "See it work on real bundled data."),
+}
+
+INTERRUPTED = 130
+
+
+@click.command(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    invoke_without_command=True,
+    epilog="\b\nExample:\n  bpkd init config.toml\n  bpkd run config.toml",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="bpkd")
+@common
+@click.pass_context
+def bpkd(ctx: click.Context) -> None:
+    """Distil a large teacher into a small student, with samples mined where the two disagree."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        arguments: by default those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 the user's input is wrong, 130 interrupted.
+    """
+    settings = Settings()
+    try:
+        with _termination_as_interrupt():
+            code = bpkd.main(arguments, prog_name="bpkd", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of stdout has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        return _report("interrupted; run the same command again to resume", INTERRUPTED, settings)
+    except click.UsageError as error:
+        help_ = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+        return _report(f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code, settings)
+    except click.ClickException as error:
+        return _report(f"error: {error.format_message()}", error.exit_code, settings)
+    except BpkdError as error:
+        return _report(f"error: {error}", error.exit_code, settings)
+    except Exception as error:
+        hint = "" if settings.debug else "; run again with --debug for the traceback"
+        return _report(f"error: {type(error).__name__}: {error}{hint}", 1, settings)
+    return code if isinstance(code, int) else 0
+
+
+def _report(line: str, code: int, settings: Settings) -> int:
+    if settings.debug:
+        traceback.print_exc()
+    click.echo(" ".join(line.split()), err=True)
+    return code
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM, which schedulers send, end the work as Ctrl-C does, so that the embedded server ends with it."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from cli.settings import Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def common(command: Command) -> Command:
+    """Add --quiet and --debug, which `Settings` keeps; the command does not see them."""
+    for name, text in (("--debug", "Show the traceback of an error."), ("--quiet", "Show no progress.")):
+        command = click.option(name, is_flag=True, expose_value=False, callback=_keep, help=text)(command)
+    return command
+
+
+def _keep(ctx: click.Context, option: click.Parameter, given: bool) -> None:
+    if given and option.name:
+        setattr(ctx.ensure_object(Settings), option.name, True)
+
+
+def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command on a config takes.
+
+    The command gets `config` (validated), `progress`, `restart` and `as_json`.
+    """
+
+    @click.argument("path", metavar="CONFIG", type=click.Path())
+    @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the config.")
+    @click.option("--restart", is_flag=True, help="Throw away what is there and begin anew.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+    @common
+    @wraps(command)
+    def wrapper(path: str, overrides: tuple[str, ...], **options: Any) -> Any:
+        from cli.progress import make_progress
+        from schemas.config import load_config
+
+        config = load_config(path, overrides)
+        quiet = click.get_current_context().ensure_object(Settings).quiet
+        return command(config=config, progress=make_progress(quiet=quiet), **options)
+
+    return wrapper
+
+
+def example(*lines: str, notes: str = "") -> str:
+    """An epilog that ends with an example."""
+    text = "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+    return f"{notes}\n\n{text}" if notes else text

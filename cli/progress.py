@@ -1,0 +1,105 @@
+"""Progress on stderr: a bar on a terminal, one line per finished task anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from pipeline.progress import Progress, Silent
+
+
+def make_progress(*, quiet: bool) -> Progress:
+    """Progress for one command; `quiet` shows nothing."""
+    return Silent() if quiet else Shown(Console(stderr=True, highlight=False))
+
+
+class Shown:
+    """Draws progress on a console.
+
+    Args:
+        console: bars appear only where it is a terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[figures]}", markup=False),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._open = 0
+
+    @contextmanager
+    def task(self, title: str, total: int, unit: str = "samples") -> Iterator[Counter]:
+        """A bar while the task is open, and a line when it is done or given up."""
+        bar = self._bars.add_task(title, total=total, rate="", figures="")
+        counter = Counter(self._bars, bar)
+        self._show(+1)
+        try:
+            yield counter
+        except BaseException:
+            self.say(f"{title}: stopped after {counter.done:,} of {total:,} {unit}")
+            raise
+        else:
+            self.say(f"{title}: {counter.summary(unit)}")
+        finally:
+            self._bars.remove_task(bar)
+            self._show(-1)
+
+    def say(self, message: str) -> None:
+        """One line, whole however long it is, above the bars."""
+        self._console.print(message, markup=False, soft_wrap=True)
+
+    def _show(self, more: int) -> None:
+        self._open += more
+        if self._open == 0:
+            self._bars.stop()
+        elif more > 0 and self._open == 1:
+            self._bars.start()
+
+
+class Counter:
+    """Counts one task, and what to say about it."""
+
+    def __init__(self, bars: Bars, bar: TaskID) -> None:
+        self._bars, self._bar = bars, bar
+        self._began = time.monotonic()
+        self._figures = ""
+        self.done = 0
+
+    def advance(self, amount: int = 1, **figures: float) -> None:
+        """`amount` more units are done; `figures` are the latest means."""
+        self.done += amount
+        if figures:
+            self._figures = " ".join(f"{name}={value:.4g}" for name, value in figures.items())
+        self._bars.update(self._bar, advance=amount, rate=self._rate(), figures=self._figures)
+
+    def summary(self, unit: str) -> str:
+        """For example `500 samples in 0.4 s (1,250/s) gap=3.2`."""
+        return f"{self.done:,} {unit} in {_duration(self._seconds())} ({self._rate()}) {self._figures}".rstrip()
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _rate(self) -> str:
+        rate = self.done / max(self._seconds(), 1e-9)
+        return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

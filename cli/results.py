@@ -1,0 +1,47 @@
+"""What a command prints on stdout when it is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from schemas.manifest import Manifest
+
+FAILURES = "failures."
+"""Start of the name of the file in an artifact that lists the samples given up."""
+
+
+def as_object(manifest: Manifest, url: str) -> dict[str, Any]:
+    """What `--json` says about one artifact."""
+    return {
+        "artifact": manifest.artifact,
+        "url": url,
+        "samples": manifest.samples,
+        "failures": manifest.failures,
+        "details": manifest.details,
+    }
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """One JSON object on one line."""
+    click.echo(json.dumps(result))
+
+
+def print_artifact(manifest: Manifest, url: str) -> None:
+    """Where it is, how many samples are in it, and where the failed ones are listed."""
+    samples = f"{manifest.samples:,} samples in " if manifest.samples else ""
+    click.echo(f"{manifest.artifact}: {samples}{url}")
+    if manifest.failures:
+        listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
+        noun = "sample" if manifest.failures == 1 else "samples"
+        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
+
+
+def print_figures(figures: Mapping[str, float]) -> None:
+    """A small table."""
+    width = max(map(len, figures), default=0)
+    for name, value in figures.items():
+        click.echo(f"{name:<{width}}  {value:.4g}")

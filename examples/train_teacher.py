@@ -1,0 +1,25 @@
+"""Train the teacher that a config names, with labels, on all of its training data.
+
+python examples/train_teacher.py examples/fashion_mnist.toml
+"""
+
+from __future__ import annotations
+
+import click
+
+from cli.progress import RichProgress
+from pipeline.work.teaching import train_teacher
+from schemas.config import load_config
+
+
+@click.command(help=__doc__)
+@click.argument("config")
+@click.option("--epochs", default=8, show_default=True, help="passes over the training data")
+def main(config: str, epochs: int) -> None:
+    loaded = load_config(config)
+    taught = train_teacher(loaded, epochs=epochs, progress=RichProgress())
+    click.echo(f"teacher: accuracy {taught.accuracy:.4f}, {taught.weights:,} weights, in {loaded.teacher.weights}")
+
+
+if __name__ == "__main__":
+    main()

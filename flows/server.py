@@ -1,0 +1,80 @@
+"""Prefect's settings for a run started by hand, and the embedded server that shows its states.
+
+The settings are defaults: the environment and a Prefect profile win. They take effect only when this module is
+imported before `prefect`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.errors import BpkdError
+
+DEFAULTS = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A cold start with two busy cores takes longer than Prefect's own 20 s.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # Progress is ours to show. Prefect's lines, and the traceback of a stage that failed, still reach its server.
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+}
+
+
+_REMEDY = "run the same stages without Prefect: bpkd run --direct"
+
+
+def configure() -> None:
+    """Set the defaults in this process's environment, from which Prefect and its server read them."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def start() -> None:
+    """Start the embedded server, or see that the one answers that a Prefect profile or PREFECT_API_URL names.
+
+    Prefect would start it by itself at the first call; here it starts deaf to Ctrl-C, which a terminal sends to
+    every process in front of it. A server that dies before the run has told it how it ended costs a minute of
+    retries.
+
+    Raises:
+        BpkdError: it did not come up, or does not answer.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url
+    if url is None:
+        _start_embedded()
+        return
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem is not None:
+        raise BpkdError(f"the Prefect server at {url} does not answer ({problem}); unset PREFECT_API_URL or {_REMEDY}")
+
+
+def _start_embedded() -> None:
+    from prefect.server.api.server import SubprocessASGIServer
+
+    try:
+        with _interrupts_blocked():
+            SubprocessASGIServer().start()
+    except RuntimeError as error:
+        raise BpkdError(f"Prefect's server does not start ({error}); {_REMEDY}") from error
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT; a process that starts meanwhile keeps it blocked."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

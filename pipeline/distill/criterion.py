@@ -1,0 +1,45 @@
+"""What a batch is trained towards: the teacher's outputs, and labels where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pipeline.distill.losses.hard import cross_entropy, squared_error
+from pipeline.distill.pool import Batch
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """alpha * mean over the batch of the distillation loss + (1 - alpha) * mean over its labelled samples.
+
+    The second part is cross-entropy, for regression squared error (arXiv 1503.02531, section 2).
+
+    Attributes:
+        loss: per-sample distillation loss of (student logits, teacher logits, labels).
+        alpha: weight of the teacher's outputs.
+        regression: labels are numbers.
+    """
+
+    loss: Loss
+    alpha: float
+    regression: bool = False
+
+    def __call__(self, outputs: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """(loss to minimise, its parts for the metrics: distillation, label)."""
+        zero = outputs.new_zeros(())
+        soft = self.loss(outputs, batch.logits, self._classes(batch)).mean() if self.alpha > 0 else zero
+        hard = self._hard(outputs, batch) if self.alpha < 1 else zero
+        return self.alpha * soft + (1 - self.alpha) * hard, {"distillation": soft.detach(), "label": hard.detach()}
+
+    def _hard(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+        known = ~batch.labels.isnan().any(dim=1) if self.regression else batch.labels >= 0
+        hard = squared_error if self.regression else cross_entropy
+        return hard(outputs, batch.labels).sum() / known.sum().clamp_min(1)
+
+    def _classes(self, batch: Batch) -> torch.Tensor:
+        return batch.labels.new_full((len(batch.labels),), -1).long() if self.regression else batch.labels

@@ -1,0 +1,148 @@
+"""The training loop: a fixed number of optimiser steps that can be broken off and taken up again exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+
+from pipeline.distill.batches import BatchPlan
+from pipeline.distill.criterion import Criterion
+from pipeline.distill.optim import learning_rate
+from pipeline.distill.pool import Batch, Pool, Window
+from pipeline.seeds import numpy_generator
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a budget.
+
+    Attributes:
+        steps: optimiser steps of this stretch.
+        begin, end: the share of the whole budget that is spent before and after it, for the schedule.
+        seed: of the order of samples and of dropout.
+    """
+
+    steps: int
+    begin: float
+    end: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of the loop; see `[train]` in the config."""
+
+    plan: BatchPlan
+    criterion: Criterion
+    lr: float
+    schedule: str
+    warmup: float
+
+
+@dataclass
+class State:
+    """Where the loop stands; with the model's, the optimiser's and torch's random state, all that a resume needs.
+
+    Attributes:
+        step: optimiser steps done in this segment.
+        epochs: one row of metrics per finished epoch (the last one may be cut short by the budget).
+        sums: running sums of the unfinished epoch, and the number of steps in them.
+    """
+
+    step: int = 0
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    sums: dict[str, float | torch.Tensor] = field(default_factory=dict)
+
+
+def epoch_steps(pool: Pool, plan: BatchPlan) -> int:
+    """Optimiser steps in one epoch."""
+    return sum(plan.count(source, auxiliary) for source, auxiliary in pool.sizes)
+
+
+def fit(
+    student: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    pool: Pool,
+    recipe: Recipe,
+    segment: Segment,
+    state: State,
+    on_step: Callable[[State], None] = lambda state: None,
+) -> State:
+    """Train until `segment.steps` steps are done, going on from `state`.
+
+    Args:
+        student: trained in place; left in train mode.
+        optimizer: over the student's parameters; its rate is set before every step.
+        pool: what to train on.
+        recipe: how.
+        segment: how long, and where in the schedule.
+        state: changed in place.
+        on_step: called after every step, for progress and checkpoints.
+
+    Returns:
+        `state`, finished.
+    """
+    student.train()
+    per_epoch = epoch_steps(pool, recipe.plan)
+    for batch in _from_step(pool, recipe.plan, segment, state.step, per_epoch):
+        done = segment.begin + (segment.end - segment.begin) * state.step / segment.steps
+        rate = learning_rate(recipe.schedule, done, peak=recipe.lr, warmup=recipe.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, parts = recipe.criterion(student(batch.inputs), batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        state.step += 1
+        _count(state, {"loss": loss.detach(), **parts})
+        if state.step % per_epoch == 0 or state.step == segment.steps:
+            _close_epoch(state, rate)
+        on_step(state)
+    return state
+
+
+def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epoch: int) -> Iterator[Batch]:
+    """Batches of the segment from `step` on, without loading windows that are already done."""
+    only = pool.load(0) if len(pool.sizes) == 1 else None
+    left = segment.steps - step
+    epoch, skip = divmod(step, per_epoch)
+    while left > 0:
+        order = numpy_generator(segment.seed, "windows", epoch).permutation(len(pool.sizes))
+        for index in order:
+            count = plan.count(*pool.sizes[index])
+            if skip >= count:
+                skip -= count
+                continue
+            window = only or pool.load(int(index))
+            for batch in _window_batches(window, plan, segment.seed, epoch, int(index), skip):
+                yield batch
+                left -= 1
+                if left == 0:
+                    return
+            skip = 0
+        epoch += 1
+
+
+def _window_batches(
+    window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int
+) -> Iterator[Batch]:
+    generator = numpy_generator(seed, "batches", epoch, index)
+    for number, indices in enumerate(plan.batches(window.is_source, generator)):
+        if number >= skip:
+            yield window.batch(indices)
+
+
+def _count(state: State, figures: dict[str, torch.Tensor]) -> None:
+    # Kept as tensors: reading a number from the device after every step would make the next one wait.
+    for name, value in figures.items():
+        state.sums[name] = state.sums.get(name, 0.0) + value
+    state.sums["steps"] = state.sums.get("steps", 0) + 1
+
+
+def _close_epoch(state: State, rate: float) -> None:
+    sums, state.sums = state.sums, {}
+    steps = float(sums.pop("steps"))
+    means = {name: float(value) / steps for name, value in sums.items()}
+    state.epochs.append({"epoch": len(state.epochs) + 1, "step": state.step, "lr": rate, **means})

@@ -1,0 +1,53 @@
+"""What a student is trained on, in windows that fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One optimiser step's samples: inputs float32 (B, ...), logits (B, K), labels (B,) or (B, T)."""
+
+    inputs: torch.Tensor
+    logits: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """Decoded samples held in memory together, on the training device.
+
+    Attributes:
+        stored: (N, ...) samples in stored form; made into inputs batch by batch, as images are four times as large then.
+        logits: (N, K) float32.
+        labels: int64 (N,), -1 unknown; for regression float32 (N, T), NaN unknown.
+        is_source: bool (N,).
+        to_inputs: stored batch -> float32 inputs.
+    """
+
+    stored: torch.Tensor
+    logits: torch.Tensor
+    labels: torch.Tensor
+    is_source: npt.NDArray[np.bool_]
+    to_inputs: Callable[[torch.Tensor], torch.Tensor]
+
+    def batch(self, indices: npt.NDArray[Any]) -> Batch:
+        chosen = torch.from_numpy(indices).to(self.stored.device)
+        return Batch(self.to_inputs(self.stored[chosen]), self.logits[chosen], self.labels[chosen])
+
+
+class Pool(Protocol):
+    """Windows of a training set; their sizes are known before they are loaded."""
+
+    sizes: Sequence[tuple[int, int]]
+    """(source samples, auxiliary samples) of each window."""
+
+    def load(self, index: int) -> Window:
+        """Window `index`; called once per epoch, or once at all when there is only one."""

@@ -1,0 +1,25 @@
+"""Where a run keeps its artifacts."""
+
+
+def teacher_logits(run: str) -> str:
+    return f"{run}/teacher-logits"
+
+
+def opponent(run: str, round_: int) -> str:
+    return f"{run}/round-{round_:02d}/opponent"
+
+
+def auxiliary(run: str, round_: int) -> str:
+    return f"{run}/round-{round_:02d}/auxiliary"
+
+
+def dataset(run: str) -> str:
+    return f"{run}/dataset"
+
+
+def student(run: str) -> str:
+    return f"{run}/student"
+
+
+def evaluation(run: str) -> str:
+    return f"{run}/evaluation"

@@ -1,0 +1,1 @@
+"""Objectives: the disagreement D(T(x), S(x)) whose gradient is climbed. One short class each."""

@@ -1,0 +1,1 @@
+"""Starts: where in input space a climb begins. One short class each."""

@@ -1,0 +1,76 @@
+"""The wrapper round every model: inputs in the user's space, logits out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from schemas.errors import UserError
+
+
+class Wrapped(nn.Module):
+    """A user's model that takes inputs in the user's space and returns (N, K) logits.
+
+    Normalises `(inputs - mean) / std` along dimension 1 (channels of images, features of vectors), calls `inner`, and
+    takes the logits from a tensor, an object with `.logits`, or the first of a tuple or list; (N,) becomes (N, 1).
+
+    Args:
+        inner: the user's model. What is saved, loaded and fingerprinted is this one.
+        mean: one value, or one per channel or feature; 0 when left out.
+        std: likewise; 1 when left out.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, inner: nn.Module, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("mean", torch.tensor(mean or [0.0], dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std or [1.0], dtype=torch.float32), persistent=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Logits (N, K) for floating `inputs` (N, C, H, W) or (N, D).
+
+        Raises:
+            UserError: mean or std does not fit the inputs, or the model does not return floating (N, K).
+        """
+        mean, std = _along_features(self.mean, "mean", inputs), _along_features(self.std, "std", inputs)
+        logits = _logits(self.inner((inputs - mean) / std))
+        if logits.ndim == 1:
+            logits = logits[:, None]
+        if logits.ndim != 2 or logits.shape[0] != inputs.shape[0]:
+            raise UserError(f"returns shape {tuple(logits.shape)} for {inputs.shape[0]} samples; must be (N, K) logits")
+        return logits
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The user's own model."""
+    return model.inner if isinstance(model, Wrapped) else model
+
+
+def _along_features(values: Tensor, name: str, inputs: Tensor) -> Tensor:
+    if len(values) not in (1, inputs.shape[1]):
+        what = "channels" if inputs.ndim > 2 else "features"
+        raise UserError(
+            f"{name} has {len(values)} values but inputs have {inputs.shape[1]} {what}; give as many, or one"
+        )
+    return values.view(-1, *[1] * (inputs.ndim - 2))
+
+
+def _logits(output: object) -> Tensor:
+    if not isinstance(output, Tensor):
+        output = getattr(output, "logits", output)
+    if isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise UserError(
+            f"returns {type(output).__name__}; must be a tensor, an object with .logits, or a tuple of tensors"
+        )
+    if not output.is_floating_point():
+        raise UserError(f"returns {output.dtype}; must be floating (N, K) logits")
+    return output

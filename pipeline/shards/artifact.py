@@ -1,0 +1,171 @@
+"""An artifact: a directory of committed units of work that is complete once its manifest exists.
+
+While work goes on, `_progress/` holds the fingerprint of the inputs and one report per committed unit. The manifest
+replaces it at the end, so that a finished artifact is the same bytes whether or not it was ever interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.storage import Folder, sha256
+from pipeline.version import VERSION
+from schemas.errors import UserError
+from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport
+
+PROGRESS = "_progress"
+FINGERPRINT = f"{PROGRESS}/fingerprint.json"
+FAILURES = "failures.jsonl"
+
+
+def read_manifest(url: str, made_by: str) -> Manifest:
+    """The manifest of a complete artifact.
+
+    Args:
+        url: directory of the artifact.
+        made_by: command that makes it, for the message.
+
+    Raises:
+        UserError: there is none, or it is not a manifest that this version reads.
+    """
+    folder = Folder(url)
+    if not folder.exists(MANIFEST):
+        state = "is not finished" if folder.exists(FINGERPRINT) else "does not exist"
+        raise UserError(f"{url} {state}; make it with `bpkd {made_by}`")
+    return _parse(folder)
+
+
+def _parse(folder: Folder) -> Manifest:
+    try:
+        return Manifest.model_validate_json(folder.read(MANIFEST))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise UserError(f"{folder.url}/{MANIFEST}: {place}: {problem['msg']}") from None
+
+
+class Artifact:
+    """One artifact being made, resumed or found complete.
+
+    Args:
+        url: its directory.
+        name: what it is, for example "teacher-logits".
+        fingerprint: JSON-like; everything that decides its content.
+        restart: throw away what is there.
+
+    Raises:
+        UserError: what is there was made from something else.
+    """
+
+    def __init__(self, url: str, name: str, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
+        self.folder = Folder(url)
+        self.name = name
+        self.fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
+        self.manifest: Manifest | None = None
+        if restart:
+            self.folder.remove()
+        if self.folder.exists(MANIFEST):
+            self.manifest = _parse(self.folder)
+            self._same(self.manifest.fingerprint)
+            self._tidy()
+        elif self.folder.exists(FINGERPRINT):
+            self._same(json.loads(self.folder.read(FINGERPRINT)))
+
+    def done(self, unit: str) -> bool:
+        """Whether `unit` is committed."""
+        return self.folder.exists(f"{PROGRESS}/{unit}.json")
+
+    def report(self, unit: str) -> ShardReport:
+        """What was committed as `unit`."""
+        return ShardReport.model_validate_json(self.folder.read(f"{PROGRESS}/{unit}.json"))
+
+    def write(self, path: str, data: bytes, samples: int = 0, source: int = 0) -> FileEntry:
+        """Write one file; it counts once its entry is committed."""
+        self._begin()
+        self.folder.write(path, data)
+        return FileEntry(path=path, bytes=len(data), sha256=sha256(data), samples=samples, source=source)
+
+    def commit(
+        self,
+        unit: str,
+        files: Iterable[FileEntry],
+        failures: Iterable[FailedSample] = (),
+        details: Mapping[str, Any] | None = None,
+    ) -> ShardReport:
+        """Record that `unit` is done; its files are already written."""
+        self._begin()
+        report = ShardReport(files=list(files), failures=list(failures), details=dict(details or {}))
+        self.folder.write(f"{PROGRESS}/{unit}.json", report.model_dump_json(indent=1).encode())
+        return report
+
+    def save_state(self, name: str, data: bytes) -> None:
+        """Keep state of unfinished work; it goes when the artifact is finished."""
+        self._begin()
+        self.folder.write(f"{PROGRESS}/{name}", data)
+
+    def load_state(self, name: str) -> bytes | None:
+        path = f"{PROGRESS}/{name}"
+        return self.folder.read(path) if self.folder.exists(path) else None
+
+    def finish(self, units: Iterable[str], details: Mapping[str, Any] | None = None) -> Manifest:
+        """Write the manifest over all units, in their order, and forget the progress."""
+        files: list[FileEntry] = []
+        failures: list[FailedSample] = []
+        for report in self._reports(units):
+            files += report.files
+            failures += report.failures
+        if failures:
+            lines = "".join(failure.model_dump_json() + "\n" for failure in failures)
+            files.append(self.write(FAILURES, lines.encode()))
+        self.manifest = Manifest(
+            artifact=self.name,
+            bpkd=VERSION,
+            files=files,
+            failures=len(failures),
+            fingerprint=self.fingerprint,
+            details=dict(details or {}),
+        )
+        self.folder.write(MANIFEST, (self.manifest.model_dump_json(indent=1) + "\n").encode())
+        self._tidy()
+        return self.manifest
+
+    def _reports(self, units: Iterable[str]) -> Iterator[ShardReport]:
+        return (self.report(unit) for unit in units)
+
+    def _begin(self) -> None:
+        if not self.folder.exists(FINGERPRINT):
+            self.folder.write(FINGERPRINT, json.dumps(self.fingerprint, indent=1).encode())
+
+    def _tidy(self) -> None:
+        self.folder.remove(PROGRESS)
+        for name in self.folder.names():
+            if name.endswith(".tmp"):
+                self.folder.remove(name)
+
+    def _same(self, found: dict[str, Any]) -> None:
+        differing = sorted(_differences(found, self.fingerprint))
+        if differing:
+            path, was, now = differing[0]
+            more = f" (other too: {', '.join(path for path, *_ in differing[1:])})" if len(differing) > 1 else ""
+            raise UserError(
+                f"{self.folder.url} was made with {path} = {was}, now it is {now}{more}; "
+                "use --restart to make it anew, or another run.output"
+            )
+
+
+def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
+    """(path, old value, new value) of every leaf that differs, values shortened for a message."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old.keys() | new.keys():
+            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield path, _short(old), _short(new)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

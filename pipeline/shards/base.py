@@ -1,0 +1,29 @@
+"""What a file format of the data set is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipeline.shards.rows import RowFormat
+
+
+class ShardFormat(Protocol):
+    """One shard as the bytes of one file, and back.
+
+    A new format is a class in a file of this folder and a line in `schemas.registry.FORMATS`.
+    """
+
+    suffix: str
+    """Of the file's name, without the dot."""
+
+    def write(self, table: pa.Table, rows: RowFormat) -> bytes:
+        """The same bytes for the same table."""
+
+    def read(self, data: bytes, rows: RowFormat) -> pa.Table:
+        """A table of `rows.schema`.
+
+        Raises:
+            UserError: the bytes are not such a shard; the message says where.
+        """

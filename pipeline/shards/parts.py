@@ -1,0 +1,153 @@
+"""Parts: labelled samples in pieces that fit in memory, wherever they lie (user's source, mined shards, a data set)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from pipeline.shards.base import ShardFormat
+from pipeline.shards.rows import RowFormat, Rows
+from pipeline.shards.parquet import ParquetFormat, parquet_to_table
+from pipeline.sources import Chunk, Samples
+from pipeline.storage import Folder, sha256
+from schemas.errors import BpkdError, SampleError, UserError
+from schemas.manifest import FileEntry, Manifest
+
+
+class Part(Protocol):
+    """One piece. `samples` and `source` (how many of them are the user's own) are known without reading it."""
+
+    samples: int
+    source: int
+
+    def rows(self) -> Rows:
+        """The samples as arrays."""
+
+    def table(self) -> pa.Table:
+        """The samples as a data set's table."""
+
+
+SomePart = TypeVar("SomePart", bound=Part)
+
+
+class SourcePart:
+    """One chunk of the user's source, joined with its cached teacher logits.
+
+    Samples that the cache recorded as failed are left out.
+    """
+
+    def __init__(self, samples: Samples, chunk: Chunk, cache: Folder, entry: FileEntry, rows: RowFormat) -> None:
+        self._samples, self._chunk = samples, chunk
+        self._cache, self._entry, self._format = cache, entry, rows
+        self.samples = self.source = entry.samples
+
+    def rows(self) -> Rows:
+        block = self._samples.read(self._chunk)
+        cached = parquet_to_table(read_checked(self._cache, self._entry)).combine_chunks()
+        position = {key: index for index, key in enumerate(block.keys)}
+        try:
+            order = [position[key] for key in cached["key"].to_pylist()]
+        except KeyError as missing:
+            raise UserError(
+                f"{self._cache.url}: sample {missing} is no longer in {self._chunk.file}; "
+                "the source has changed, run `bpkd cache --restart`"
+            ) from None
+        width, decode = self._format.width, self._format.codec_.decode
+        return Rows(
+            keys=[block.keys[index] for index in order],
+            stored=block.stored[order],
+            labels=block.labels[order],
+            logits=decode(cached["logits"].combine_chunks()) if order else torch.zeros(0, width),
+            is_source=np.ones(len(order), np.bool_),
+        )
+
+    def table(self) -> pa.Table:
+        return self._format.encode(self.rows())
+
+
+class FilePart:
+    """One shard file with a data set's columns."""
+
+    def __init__(self, folder: Folder, entry: FileEntry, rows: RowFormat, format: ShardFormat) -> None:
+        self._folder, self._entry, self._rows, self._format = folder, entry, rows, format
+        self.samples, self.source = entry.samples, entry.source
+
+    def rows(self) -> Rows:
+        try:
+            return self._rows.decode(self.table())
+        except SampleError as error:
+            raise UserError(f"{self._folder.url}/{self._entry.path}: {error}") from None
+
+    def table(self) -> pa.Table:
+        data = read_checked(self._folder, self._entry)
+        try:
+            table = self._format.read(data, self._rows)
+        except UserError as error:
+            raise UserError(f"{self._folder.url}/{self._entry.path}: {error}") from None
+        if table.num_rows != self._entry.samples:
+            raise UserError(
+                f"{self._folder.url}/{self._entry.path}: {table.num_rows} samples, "
+                f"the manifest promises {self._entry.samples}"
+            )
+        return table
+
+
+def read_checked(folder: Folder, entry: FileEntry) -> bytes:
+    """The bytes of a file that a manifest lists.
+
+    Raises:
+        BpkdError: the file is missing, or its size or sha256 is not what the manifest promises.
+    """
+    try:
+        data = folder.read(entry.path)
+    except FileNotFoundError:
+        raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it") from None
+    if len(data) != entry.bytes:
+        raise BpkdError(f"{folder.url}/{entry.path} has {len(data)} bytes, the manifest promises {entry.bytes}")
+    if sha256(data) != entry.sha256:
+        raise BpkdError(f"{folder.url}/{entry.path} is damaged: its sha256 is not the manifest's")
+    return data
+
+
+def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFormat) -> list[Part]:
+    """Every chunk of the source with its cached logits, in source order."""
+    entries = {entry.path: entry for entry in cache.files}
+    folder = Folder(cache_url)
+    return [SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows) for chunk in samples.chunks]
+
+
+def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[Part]:
+    """Every shard of one round's auxiliary samples."""
+    return file_parts(url, manifest, rows, ParquetFormat())
+
+
+def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[Part]:
+    """Every shard of a data set, or of one round's auxiliary samples."""
+    folder = Folder(url)
+    return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
+
+
+def shard_name(index: int) -> str:
+    return f"shard-{index:05d}.parquet"
+
+
+def group(parts: Sequence[SomePart], limit: int, generator: np.random.Generator) -> list[list[SomePart]]:
+    """Shuffle parts and pack them into groups of at most `limit` samples (a larger part stands alone).
+
+    Groups are what is held in memory at once, so a group mixes sources and rounds.
+    """
+    groups: list[list[SomePart]] = []
+    room = 0
+    for index in generator.permutation(len(parts)):
+        part = parts[index]
+        if part.samples > room or not groups:
+            groups.append([])
+            room = limit
+        groups[-1].append(part)
+        room -= part.samples
+    return groups
+

@@ -1,0 +1,206 @@
+"""NumPy files: `.npz` with inputs and labels, or `.npy` files side by side (x.npy and y.npy)."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, Any, Literal
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kinds.array import npy_header
+from pipeline.sources.base import Record
+from pipeline.sources.columns import IMAGES, LABELS, VECTORS, Field, find_roles
+from pipeline.sources.paths import row_keys
+from schemas.errors import UserError
+from schemas.sections import Columns
+
+_ROWS = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Where the inputs and the labels of one file of the source lie: (URL, name within an .npz or None)."""
+
+    inputs: tuple[str, str | None]
+    labels: tuple[str, str | None] | None
+
+
+class NumpySource:
+    """Rows of arrays, read by their place without loading the whole; arrays of Python objects are refused.
+
+    Args:
+        files: URLs of `.npz` and `.npy` files. Among `.npy` files, names that differ only in a word for inputs and
+            one for labels belong together (x.npy and y.npy, train_images.npy and train_labels.npy).
+        columns: names of the arrays; found by name when left out. Keys are made from file and row.
+        content: image or tensor, see `Kind.column`.
+        root: directory that keys are relative to.
+    """
+
+    def __init__(self, files: list[str], columns: Columns, content: str, root: str) -> None:
+        if columns.key is not None:
+            raise UserError("data.columns.key: .npy and .npz sources take keys from file and row; leave it out")
+        given = columns.image if content == "image" else columns.features
+        if isinstance(given, list):
+            raise UserError("data.columns.features: .npy and .npz sources take one array of vectors, not a list")
+        self._files, self._columns, self._content, self._root = files, columns, content, root
+        self._given = given
+        self._open: dict[tuple[str, str | None], _Rows] = {}
+
+    def sizes(self) -> list[tuple[str, int]]:
+        return [(file, self._count(file)) for file in self._pairs]
+
+    def keys(self, file: str) -> list[str]:
+        return row_keys(file, self._root, range(self._count(file)))
+
+    def read(self, file: str, start: int, stop: int) -> Iterator[Record]:
+        pair = self._pairs[file]
+        inputs = self._rows(pair.inputs).read(start, stop)
+        labels = [None] * (stop - start) if pair.labels is None else self._rows(pair.labels).read(start, stop).tolist()
+        keys = row_keys(file, self._root, range(start, stop))
+        for key, payload, label in zip(keys, inputs, labels, strict=True):
+            yield Record(key, payload, label)
+
+    def class_names(self) -> list[str] | None:
+        """The label texts, sorted, where labels are text."""
+        names: set[str] = set()
+        for file, pair in self._pairs.items():
+            if pair.labels is None or self._rows(pair.labels).dtype.kind != "U":
+                return None
+            for start in range(0, self._count(file), _ROWS):
+                names.update(self._rows(pair.labels).read(start, start + _ROWS).ravel().tolist())
+        return sorted(names) or None
+
+    def parts(self, file: str) -> list[str]:
+        pair = self._pairs[file]
+        labels = file if pair.labels is None else pair.labels[0]
+        return [file] if labels == file else [file, labels]
+
+    @cached_property
+    def _pairs(self) -> dict[str, _Pair]:
+        plain = [file for file in self._files if not file.lower().endswith(".npz")]
+        pairs = {file: self._in_archive(file) for file in self._files if file not in plain} | self._side_by_side(plain)
+        return dict(sorted(pairs.items()))
+
+    def _in_archive(self, file: str) -> _Pair:
+        with _opened(file) as handle, _archive(handle, file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+        roles = find_roles(self._columns, self._content, [Field(name, payload=True) for name in names], file)
+        return _Pair((file, roles.payload[0]), None if roles.label is None else (file, roles.label))
+
+    def _side_by_side(self, files: list[str]) -> dict[str, _Pair]:
+        """`.npy` files by role: the words in their names say which are labels, and of what."""
+        inputs: dict[tuple[str, ...], str] = {}
+        labels: dict[tuple[str, ...], str] = {}
+        for file in files:
+            role, group = self._role(file)
+            target = labels if role == "labels" else inputs
+            if role is not None and group in target:
+                raise UserError(f"{target[group]} and {file} look alike; name one of them in data.train")
+            if role is not None:
+                target[group] = file
+        for group, file in labels.items():
+            if group not in inputs:
+                raise UserError(
+                    f"{file}: labels without inputs; name both files, for example x.npy and y.npy, "
+                    "or say which is which with data.columns"
+                )
+        if files and (not inputs or (self._columns.label is not None and not labels)):
+            wanted = self._columns.label if inputs else self._given
+            raise UserError(f"no file {wanted}.npy, as data.columns says, among {', '.join(files[:5])}")
+        return {
+            file: _Pair((file, None), (labels[group], None) if group in labels else None)
+            for group, file in inputs.items()
+        }
+
+    def _role(self, file: str) -> tuple[Literal["inputs", "labels"] | None, tuple[str, ...]]:
+        """What a `.npy` file holds, None where it is not asked for, and what it shares with its partner."""
+        folder, base = posixpath.split(file)
+        stem = posixpath.splitext(base)[0]
+        if stem == self._columns.label:
+            return "labels", (folder,)
+        if self._given is not None:
+            return ("inputs" if stem == self._given else None), (folder,)
+        words = re.split(r"[-_. ]", stem.lower())
+        known = IMAGES if self._content == "image" else VECTORS
+        rest = tuple(word for word in words if word not in LABELS and word not in known)
+        # The last word says what it is: image_labels are labels, class_images are images.
+        telling = [word for word in words if word in LABELS or word in known]
+        return ("labels" if telling and telling[-1] in LABELS else "inputs"), (folder, *rest)
+
+    def _count(self, file: str) -> int:
+        pair = self._pairs[file]
+        count = self._rows(pair.inputs).count
+        if pair.labels is not None and self._rows(pair.labels).count != count:
+            raise UserError(
+                f"{file} has {count} inputs, but {pair.labels[0]} has {self._rows(pair.labels).count} labels"
+            )
+        return count
+
+    def _rows(self, place: tuple[str, str | None]) -> _Rows:
+        if place not in self._open:
+            if len(self._open) > 1:
+                self._open = {}
+            self._open[place] = _Rows(*place)
+        return self._open[place]
+
+
+class _Rows:
+    """One array on disk, read by rows.
+
+    Reading backwards in a compressed `.npz` starts again from its beginning; anything else is a seek.
+
+    Raises:
+        UserError: damaged, of Python objects, without rows, or in Fortran order (whose rows are scattered).
+    """
+
+    def __init__(self, file: str, name: str | None) -> None:
+        self._file = file
+        handle = _opened(file)
+        try:
+            self._handle: IO[bytes] = handle if name is None else _archive(handle, file).open(f"{name}.npy")
+            shape, fortran, self.dtype = npy_header(self._handle)
+        except (ValueError, EOFError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+            raise UserError(f"{file}: {f'array {name!r}: ' if name else ''}not a readable array: {error}") from None
+        if not shape:
+            raise UserError(f"{file}: a single value, not one row per sample")
+        if fortran and len(shape) > 1:
+            raise UserError(f"{file}: in Fortran order; save np.ascontiguousarray of it")
+        self.count, self._shape = shape[0], shape[1:]
+        self._start = self._handle.tell()
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Rows `start` to `stop`, as far as there are so many."""
+        rows = max(0, min(stop, self.count) - start)
+        size = int(np.prod(self._shape, dtype=np.int64)) * self.dtype.itemsize
+        try:
+            self._handle.seek(self._start + start * size)
+            data = self._handle.read(rows * size)
+        except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise UserError(f"{self._file}: damaged: {error}") from None
+        if len(data) != rows * size:
+            raise UserError(f"{self._file}: cut short; its header promises {self.count} rows")
+        return np.frombuffer(data, self.dtype).reshape(rows, *self._shape)
+
+
+def _opened(file: str) -> IO[bytes]:
+    try:
+        fs, path = fsspec.core.url_to_fs(file)
+        handle: IO[bytes] = fs.open(path, "rb")
+    except OSError as error:
+        raise UserError(f"{file}: {error}") from None
+    return handle
+
+
+def _archive(handle: IO[bytes], file: str) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(handle)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{file}: not a readable .npz: {error}") from None

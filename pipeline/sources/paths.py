@@ -1,0 +1,75 @@
+"""Paths, URLs and the keys made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Iterable, Sequence
+
+import fsspec
+
+from schemas.errors import SampleError
+
+MAX_KEY = 180
+"""Longest key; what a stage appends and a file's extension then still fit into a file name."""
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def sanitise(name: str) -> str:
+    """A key from any text: `/` becomes `--`, every other character outside [A-Za-z0-9_-] becomes `_`.
+
+    What is longer than a key may be keeps its start and ends in a hash of the whole.
+    """
+    key = _UNSAFE.sub("_", name.replace("/", "--")) or "_"
+    if len(key) <= MAX_KEY:
+        return key
+    return f"{key[: MAX_KEY - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def user_key(value: object) -> str:
+    """The key that a user's own name (text or integer) gives."""
+    return sanitise(str(value))
+
+
+def row_keys(file: str, root: str, rows: Iterable[int]) -> list[str]:
+    """Keys made from the file's name relative to `root`, without its extension, and the row numbers."""
+    stem = posixpath.splitext(relative(file, root))[0]
+    return [sanitise(f"{stem}-{row:08d}") for row in rows]
+
+
+def relative(url: str, root: str) -> str:
+    """`url` as seen from the directory `root`, or all of `url` where it lies elsewhere."""
+    inside = root.rstrip("/") + "/"
+    return url[len(inside) :] if url.startswith(inside) else url
+
+
+def common_root(folders: Sequence[str]) -> str:
+    """The deepest directory that holds all of `folders`."""
+    parts = [folder.rstrip("/").split("/") for folder in folders]
+    shared = 0
+    while all(len(part) > shared for part in parts) and len({part[shared] for part in parts}) == 1:
+        shared += 1
+    return "/".join(parts[0][:shared])
+
+
+def beside(file: str, path: str) -> str:
+    """The URL of `path`, which is relative to the directory of `file` unless it is absolute or a URL."""
+    if "://" in path or path.startswith("/"):
+        return path
+    return posixpath.join(posixpath.dirname(file), path)
+
+
+def read_bytes(url: str) -> bytes | SampleError:
+    """The bytes of one sample's file, or why they cannot be had."""
+    if "::" in url:  # the data would choose file systems that unpack, cache or run things
+        return SampleError(f"chained URL {url}")
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        data: bytes = fs.cat_file(path)
+    except FileNotFoundError:
+        return SampleError(f"no such file: {url}")
+    except (OSError, ValueError, ImportError) as error:
+        return SampleError(f"{url}: {error}")
+    return data

@@ -1,0 +1,239 @@
+"""The samples of a source, decoded, labelled and cut into chunks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.kinds.base import Kind, Stored
+from pipeline.sources.base import Chunk, Record, Source
+from pipeline.sources.files import Listing, find_files
+from pipeline.sources.labels import ClassLabels, Labels, Targets, numbers, resolve_classes
+from pipeline.sources.paths import relative
+from pipeline.storage import file_fingerprint
+from schemas.config import Config
+from schemas.errors import SampleError, UserError
+from schemas.manifest import FailedSample
+from schemas.registry import KINDS, SOURCES
+
+Which = Literal["train", "eval"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The samples of one chunk that could be decoded.
+
+    Attributes:
+        keys: N names.
+        stored: (N, ...) samples in stored form.
+        labels: int64 (N,), -1 where unknown; for regression float32 (N, T), NaN where unknown.
+        failures: the chunk's other samples, with reasons.
+    """
+
+    keys: list[str]
+    stored: Stored
+    labels: npt.NDArray[Any]
+    failures: list[FailedSample]
+
+
+class Samples:
+    """A source as the stages see it. Not for several threads at once: files stay open between reads.
+
+    Attributes:
+        kind: how samples are decoded and stored.
+        shape: of one stored sample, from the first that can be decoded.
+        class_names: names of the classes where known, None for regression.
+        classes: how many classes there are where known, None for regression.
+        targets: T, numbers per label in regression; 1 for classification.
+        chunks: the units of work. Those of one file do not depend on other files, except through `data.limit`.
+        size: samples in all chunks.
+    """
+
+    def __init__(self, config: Config, which: Which) -> None:
+        data = config.data
+        self.kind = _kind(config)
+        source, listing = _open(config, which)
+        self._source, self._listing, self._data, self._which = source, listing, data, which
+        self._labelled = data.labels or which == "eval"
+        self.chunks = list(_chunks(source, data.shard_size, data.limit if which == "train" else None))
+        self.size = sum(len(chunk) for chunk in self.chunks)
+        if not self.size:
+            raise UserError(f"data.{which}: {listing.root} holds no samples")
+        self.class_names: list[str] | None = None
+        self.classes: int | None = None
+        self.targets = 1
+        first = self._first()
+        self.shape, self._dtype = first.shape, first.dtype
+        self._labels = self._find_labels(config)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the samples are made from: every file, and the settings that change what is read from them."""
+        settings = self._data.model_dump(
+            mode="json", include={"kind", "task", "labels", "classes", "columns", "mode", "size", "limit", "shard_size"}
+        )
+        if self._which == "eval":
+            settings |= {"limit": None, "labels": True}
+        files = {relative(file, self._listing.root): self._file_fingerprint(file) for file, _ in self._source.sizes()}
+        return {"files": files, "format": self._listing.format, **settings}
+
+    def check_keys(self) -> None:
+        """Make sure that no key comes twice; holds 8 bytes per key.
+
+        Raises:
+            UserError: one does.
+        """
+        hashes = np.fromiter((_hash(key) for _, key in self._keys()), np.uint64, self.size)
+        hashes.sort()
+        twice = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+        seen: dict[str, str] = {}
+        for file, key in self._keys() if twice else ():
+            if _hash(key) not in twice:
+                continue
+            if key in seen:
+                both = f"in {seen[key]} and in {file}" if seen[key] != file else f"twice in {file}"
+                raise UserError(f"key {key!r} comes {both}; keys must be unique (data.columns.key names their column)")
+            seen[key] = file
+
+    def read(self, chunk: Chunk) -> Block:
+        """Decode one chunk. A sample that cannot be decoded is listed in `failures`.
+
+        Raises:
+            UserError: the file is damaged, a label is wrong, or a sample's shape is not that of the first.
+        """
+        good: list[Record] = []
+        stored: list[Stored] = []
+        failures: list[FailedSample] = []
+        for record in self._source.read(chunk.file, chunk.start, chunk.stop):
+            try:
+                sample = self.kind.decode(_payload(record))
+            except SampleError as error:
+                failures.append(FailedSample(key=record.key, stage="read", reason=str(error)))
+                continue
+            if sample.shape != self.shape:
+                raise UserError(f"{chunk.file}: sample {record.key} is {self._unlike(sample.shape)}")
+            good.append(record)
+            stored.append(sample)
+        together = np.stack(stored) if stored else np.empty((0, *self.shape), self._dtype)
+        labels = self._labels.encode(good if self._labelled else [replace(r, label=None) for r in good], chunk.file)
+        return Block([record.key for record in good], together, labels, failures)
+
+    def _first(self) -> Stored:
+        """The first sample that can be decoded."""
+        reason = ""
+        for chunk in self.chunks:
+            for record in self._source.read(chunk.file, chunk.start, chunk.stop):
+                try:
+                    return self.kind.decode(_payload(record))
+                except SampleError as error:
+                    reason = reason or f"sample {record.key}: {error}"
+        raise UserError(f"data.{self._which}: none of {self.size} samples can be read; the first is {reason}")
+
+    def _find_labels(self, config: Config) -> Labels:
+        if config.data.task == "regression":
+            self.targets = self._target_width()
+            return Targets(self.targets)
+        given, own = config.data.classes, self._source.class_names()
+        known, setting = own, f"data.{self._which}"
+        if self._which == "eval" and own is not None and not isinstance(given, list):
+            # The teacher's outputs follow the classes of train, of which eval may lack some.
+            known, setting = _open(config, "train")[0].class_names(), "data.train"
+        self.class_names, self.classes = resolve_classes(given, known or own, setting)
+        return ClassLabels(self.class_names, self.classes, None if isinstance(given, list) or known == own else own)
+
+    def _target_width(self) -> int:
+        """Length of the first target in the first chunk, 1 where it has none."""
+        chunk = self.chunks[0]
+        records = self._source.read(chunk.file, chunk.start, chunk.stop) if self._labelled else iter(())
+        targets = (numbers(record, chunk.file) for record in records)
+        return len(next((target for target in targets if target is not None), [math.nan]))
+
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        """(file, key) of every sample."""
+        wanted: dict[str, int] = {}
+        for chunk in self.chunks:
+            wanted[chunk.file] = chunk.stop
+        for file, stop in wanted.items():
+            yield from ((file, key) for key in self._source.keys(file)[:stop])
+
+    def _unlike(self, shape: tuple[int, ...]) -> str:
+        """Both shapes and the remedy."""
+        remedy = "all must be alike"
+        if len(shape) == len(self.shape) == 3:
+            remedies = [f"data.size = {list(self.shape[1:])}"] if shape[1:] != self.shape[1:] else []
+            remedies += ['data.mode = "RGB"'] if shape[0] != self.shape[0] else []
+            remedy = f"set {' and '.join(remedies)} to make all alike"
+        return f"{self.kind.describe(shape)}, others are {self.kind.describe(self.shape)}; {remedy}"
+
+    def _file_fingerprint(self, file: str) -> dict[str, Any]:
+        parts = self._source.parts(file)
+        if parts == [file]:
+            return file_fingerprint(file)
+        digest = hashlib.sha256()
+        for part in parts:
+            digest.update(json.dumps([relative(part, self._listing.root), _part_fingerprint(part)]).encode())
+        return {"files": len(parts), "sha256": digest.hexdigest()}
+
+
+def open_samples(config: Config, which: Which = "train") -> Samples:
+    """Open `data.train` or `data.eval`.
+
+    Raises:
+        UserError: it is not set, missing, empty or not readable.
+    """
+    return Samples(config, which)
+
+
+def _kind(config: Config) -> Kind:
+    kind: Kind = KINDS.build(config.data.kind, mode=config.data.mode, size=config.data.size)
+    return kind
+
+
+def _open(config: Config, which: Which) -> tuple[Source, Listing]:
+    data = config.data
+    given = data.train if which == "train" else data.eval
+    if given is None:
+        raise UserError(f"data.{which} is not set; name a file, directory, glob or URL")
+    listing = find_files(given, config.locate, data.format, f"data.{which}")
+    source: Source = SOURCES.build(
+        listing.format,
+        files=listing.files,
+        columns=data.columns,
+        content=_kind(config).column,
+        root=listing.root,
+    )
+    return source, listing
+
+
+def _chunks(source: Source, size: int, limit: int | None) -> Iterator[Chunk]:
+    index, left = 0, limit
+    for file, rows in source.sizes():
+        rows = rows if left is None else min(rows, left)
+        left = None if left is None else left - rows
+        for start in range(0, rows, size):
+            yield Chunk(index, file, start, min(start + size, rows))
+            index += 1
+
+
+def _payload(record: Record) -> Any:
+    if isinstance(record.payload, SampleError):
+        raise record.payload
+    return record.payload
+
+
+def _part_fingerprint(url: str) -> dict[str, Any] | None:
+    """None for a file that is missing, which costs one sample and not the run."""
+    try:
+        return file_fingerprint(url)
+    except UserError:
+        return None
+
+
+def _hash(key: str) -> int:
+    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "little")

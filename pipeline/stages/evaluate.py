@@ -1,0 +1,83 @@
+"""Evaluate: the student on held-out data, against the labels and against the teacher."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from pipeline import layout
+from pipeline.models import freeze, pick_device
+from pipeline.progress import Progress, Silent
+from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.sources import open_samples
+from pipeline.work.metrics import make_meter
+from pipeline.work.setup import autocast, check_labels, describe_model, open_student, open_teacher, predict
+from pipeline.work.training import load_trained
+from schemas.config import Config
+from schemas.errors import UserError
+
+RESULT = "metrics.json"
+
+
+def evaluate(
+    config: Config,
+    *,
+    student: str | None = None,
+    output: str | None = None,
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, float]:
+    """Measure a trained student on `data.eval`.
+
+    Args:
+        config: the run; `data.eval` must be set.
+        student: URL of a finished training, by default the run's `student`.
+        output: URL of the artifact, by default the run's `evaluation`.
+        restart: measure anew.
+        progress: where to report.
+
+    Returns:
+        For classification accuracy, agreement, gap, nll and ece; for regression mse, mae, r2 and gap. Figures that
+        need labels are left out where there are none. `gap` is the mean squared L2 distance of the logits.
+
+    Raises:
+        UserError: the student or the data is missing, or what is there was made from something else.
+    """
+    progress = progress or Silent()
+    if config.data.eval is None:
+        raise UserError("evaluate needs held-out data: set data.eval in the config")
+    device = pick_device(config.run.device)
+    url = student or layout.student(config.output)
+    trained = read_manifest(url, "train CONFIG")
+    samples = open_samples(config, "eval")
+    teacher, width = open_teacher(config, samples, device)
+    model = open_student(config, samples.kind, samples.shape, width, device)
+    fingerprint = {
+        "eval": samples.fingerprint(),
+        "teacher": describe_model(config.teacher, teacher),
+        "student": {file.path: file.sha256 for file in trained.files},
+    }
+    artifact = Artifact(output or layout.evaluation(config.output), "evaluation", fingerprint, restart=restart)
+    if artifact.manifest is None:
+        load_trained(url, model)
+        freeze(model)
+        meter = make_meter(config.data.task, width)
+        failures = []
+        with progress.task("evaluate", samples.size) as task, autocast(config, device):
+            for chunk in samples.chunks:
+                block = samples.read(chunk)
+                check_labels(block, width)
+                failures += block.failures
+                if block.keys:
+                    both = [
+                        predict(net, samples.kind, block.stored, config.cache.batch_size, device)
+                        for net in (teacher, model)
+                    ]
+                    meter.update(*both, torch.from_numpy(block.labels))
+                task.advance(len(chunk))
+        result = artifact.write(RESULT, json.dumps(meter.compute(), indent=1).encode(), samples=samples.size)
+        artifact.commit("result", [result], failures)
+        artifact.finish(["result"])
+    figures: dict[str, float] = json.loads(artifact.folder.read(RESULT))
+    return figures

@@ -1,0 +1,103 @@
+"""Train: a student from an exported data set alone, wherever it came from. No teacher, no source."""
+
+from __future__ import annotations
+
+from pipeline import layout
+from pipeline.models import pick_device
+from pipeline.progress import Progress, Silent
+from pipeline.seeds import derive_seed
+from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.parts import file_parts
+from pipeline.shards.pool import PartsPool
+from pipeline.shards.rows import RowFormat
+from pipeline.storage import Folder
+from pipeline.work.setup import describe_model, open_student
+from pipeline.work.training import load_trained, segment, train_segment
+from schemas.config import Config
+from schemas.errors import UserError
+from schemas.manifest import MANIFEST, Manifest
+from schemas.registry import FORMATS
+
+
+def train(
+    config: Config,
+    *,
+    dataset: str | None = None,
+    output: str | None = None,
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Train the student; under `init = "continue"` from the last opponent, under "fresh" from new weights.
+
+    Args:
+        config: `[student]`, `[train]` and `[run]` are used.
+        dataset: URL of an exported data set, by default the run's own.
+        output: URL of the artifact, by default the run's `student`.
+        restart: throw away what is there.
+        progress: where to report.
+
+    Returns:
+        The manifest of the student: model.safetensors, optimizer.safetensors, metrics.parquet.
+
+    Raises:
+        UserError: the data set or the opponent is missing, or what is there was made from something else.
+    """
+    progress = progress or Silent()
+    device = pick_device(config.run.device)
+    url = dataset or layout.dataset(config.output)
+    data = read_manifest(url, "export CONFIG")
+    rows = dataset_rows(url, data)
+    student = open_student(config, rows.kind_, rows.shape, rows.width, device)
+    number, count, previous = _place(config)
+    fingerprint = {
+        "dataset": {file.path: file.sha256 for file in data.files},
+        "student": describe_model(config.student, student),
+        "opponent": previous and {f.path: f.sha256 for f in read_manifest(previous, "mine CONFIG").files},
+        "train": config.train.model_dump(mode="json", exclude={"checkpoint_every"}),
+        "seed": config.run.seed,
+    }
+    artifact = Artifact(output or layout.student(config.output), "student", fingerprint, restart=restart)
+    if artifact.manifest is not None:
+        return artifact.manifest
+    if previous is not None:
+        load_trained(previous, student)
+    seed = derive_seed(config.run.seed, "train")
+    parts = file_parts(url, data, rows, FORMATS.build(data.details["format"]))
+    pool = PartsPool(parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
+    return train_segment(
+        artifact,
+        student,
+        pool,
+        config,
+        segment(config, pool, number, count, seed),
+        title="train",
+        progress=progress,
+        previous=Folder(previous) if previous else None,
+    )
+
+
+def dataset_rows(url: str, manifest: Manifest) -> RowFormat:
+    """The row format that a data set's manifest promises.
+
+    Raises:
+        UserError: the artifact is not a data set.
+    """
+    rows = manifest.details.get("rows")
+    if manifest.artifact != "dataset" or not isinstance(rows, dict):
+        raise UserError(f"{url} holds {manifest.artifact!r}, not a data set that `bpkd export` wrote")
+    names = rows["class_names"]
+    return RowFormat(**{**rows, "shape": tuple(rows["shape"]), "class_names": tuple(names) if names else None})
+
+
+def _place(config: Config) -> tuple[int, int, str | None]:
+    """(number of this segment, number of segments, URL of the opponent to go on from)."""
+    rounds = config.run.rounds
+    if config.train.init == "fresh" or rounds == 0:
+        return 0, 1, None
+    previous = layout.opponent(config.output, rounds)
+    if not Folder(previous).exists(MANIFEST):
+        raise UserError(
+            f'train.init = "continue" needs {previous}, made by `bpkd mine CONFIG`; '
+            'for a data set from elsewhere set train.init = "fresh"'
+        )
+    return rounds, rounds + 1, previous

@@ -1,0 +1,1 @@
+"""What every part agrees on: configuration, manifests, Arrow schemas, registries, errors."""

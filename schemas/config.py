@@ -1,0 +1,151 @@
+"""The config file: TOML in, validated `Config` out, every mistake named by file and key path."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from pydantic import PrivateAttr, ValidationError, model_validator
+
+from schemas.errors import UserError
+from schemas.explain import explain
+from schemas.sections import (
+    CacheConfig,
+    DataConfig,
+    ExportConfig,
+    MineConfig,
+    ModelConfig,
+    RunConfig,
+    Section,
+    TrainConfig,
+)
+
+
+class Config(Section):
+    """One run, fully resolved. Paths stay as the user wrote them; `locate` makes them absolute."""
+
+    run: RunConfig
+    data: DataConfig
+    teacher: ModelConfig
+    student: ModelConfig
+    cache: CacheConfig = CacheConfig()
+    mine: MineConfig = MineConfig()
+    export: ExportConfig = ExportConfig()
+    train: TrainConfig = TrainConfig.model_validate({})
+
+    _root: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _loss_of_task(cls, values: Any) -> Any:
+        """Fill `train.loss`, whose default depends on the task."""
+        if not isinstance(values, dict):
+            return values
+        data, train = values.get("data", {}), values.get("train", {})
+        if isinstance(data, dict) and isinstance(train, dict) and train.get("loss") is None:
+            loss = "mse" if data.get("task") == "regression" else "kl"
+            return {**values, "train": {**train, "loss": loss}}
+        return values
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> Config:
+        if self.data.task == "regression":
+            if self.train.loss in {"kl", "js", "dkd"}:
+                raise ValueError(f'train.loss = "{self.train.loss}" compares class probabilities; regression takes mse')
+            if self.mine.objective in {"kl", "js"}:
+                raise ValueError(
+                    f'mine.objective = "{self.mine.objective}" compares probabilities; regression takes l2'
+                )
+        return self
+
+    def locate(self, path: str) -> str:
+        """An absolute path or URL for `path`, which is relative to the config file unless it is a URL."""
+        if "://" in path or "::" in path:
+            return path
+        local = Path(os.path.expanduser(path))
+        return str(local if local.is_absolute() else (self._root / local).resolve())
+
+    @property
+    def output(self) -> str:
+        """URL of the run's directory."""
+        return self.locate(self.run.output)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read and validate a config file.
+
+    Args:
+        path: a TOML file.
+        overrides: `section.key=value` strings; the value is TOML, or else a plain string.
+
+    Raises:
+        UserError: the file is missing or not TOML, a key is unknown or a value is wrong.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{path}: no such config file; `bpkd init` writes one") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(values, override)
+    origin = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    return parse_config(values, root=path.resolve().parent, origin=origin)
+
+
+def parse_config(values: Mapping[str, Any], root: Path | None = None, origin: str = "config") -> Config:
+    """Validate a nested mapping; relative paths are relative to `root`.
+
+    Raises:
+        UserError: one line that names `origin`, the key path, what it got and what it takes.
+    """
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{origin}: {explain(error, Config)}") from None
+    if root is not None:
+        config._root = root
+    return config
+
+
+def dump_config(config: Config) -> str:
+    """The config as TOML with every default filled in and local paths made absolute."""
+    values = config.model_dump(exclude_none=True)
+    values["run"]["output"] = config.output
+    for key in ("train", "eval"):
+        given = values["data"].get(key)
+        if given is not None:
+            located = [config.locate(item) for item in ([given] if isinstance(given, str) else given)]
+            values["data"][key] = located[0] if isinstance(given, str) else located
+    for section in ("teacher", "student"):
+        model = values[section]
+        if model.get("weights"):
+            model["weights"] = config.locate(model["weights"])
+        file, colon, attribute = model["factory"].rpartition(":")
+        if colon and file.endswith(".py"):
+            model["factory"] = f"{config.locate(file)}:{attribute}"
+    return tomlkit.dumps(values)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"--set {override}: takes SECTION.KEY=VALUE, for example --set mine.steps=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    node = values
+    for part in parts[:-1]:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            raise UserError(f"--set {override}: {part!r} is a value, not a section")
+    node[parts[-1]] = value

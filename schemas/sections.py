@@ -1,0 +1,159 @@
+"""The sections of a config file. Descriptions here become the starter config's comments and the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+
+from schemas import registry
+from schemas.registry import Registry
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Options = dict[str, float | int | str | bool]
+
+
+def _named(known: Registry) -> Any:
+    """A string that names an entry of a registry or the user's own `package.module:Name`."""
+    check: Callable[[str], str] = known.check
+    own = {"type": "string", "pattern": ":"}
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"anyOf": [{"enum": list(known.names)}, own]})]
+
+
+class Section(BaseModel):
+    """A config section: unknown keys are refused, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class RunConfig(Section):
+    name: str = Field("distill", min_length=1, description="shown in logs and in the data set's card")
+    output: str = Field(description="directory or fsspec URL that receives every artifact of the run")
+    seed: int = Field(0, ge=0, description="all randomness is derived from this number")
+    rounds: int = Field(5, ge=0, description="min-max rounds; 0 is plain distillation")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="of the forward and backward passes in cache and mine"
+    )
+
+
+class Columns(Section):
+    """Which columns (Parquet, CSV, JSONL), members (tar) or arrays (npz) hold what; found by name when left out."""
+
+    image: str | None = Field(None, description="encoded image bytes, or a path relative to the file")
+    features: str | list[str] | None = Field(None, description="one column of lists, or several of numbers")
+    label: str | None = Field(None, description="class index, class name, or number to regress on")
+    key: str | None = Field(None, description="unique name of the sample; file and row when left out")
+
+
+class DataConfig(Section):
+    kind: _named(registry.KINDS) = Field("image", description="image or array")  # type: ignore[valid-type]
+    task: Literal["classification", "regression"] = Field("classification", description="what the logits mean")
+    train: str | list[str] = Field(description="file, directory, glob or fsspec URL; a list of them")
+    eval: str | list[str] | None = Field(None, description="held-out data for evaluate; never trained on")
+    format: _named(registry.SOURCES) | None = Field(None, description="found from the file names when left out")  # type: ignore[valid-type]
+    limit: Count | None = Field(None, description="use the first N samples of train only")
+    labels: bool = Field(True, description="false: pretend that train has no labels")
+    classes: Count | list[str] | None = Field(None, description="number or names; read from the data when left out")
+    columns: Columns = Field(default_factory=Columns, description="which column holds what")
+    mode: Literal["L", "RGB", "RGBA"] | None = Field(None, description="convert images to grey, RGB or RGBA")
+    size: tuple[Count, Count] | None = Field(None, description="resize images to [height, width]")
+    shard_size: Count = Field(1024, description="samples in one unit of work (cache and mine)")
+
+
+class ModelConfig(Section):
+    factory: str = Field(description="package.module:callable, path/to/file.py:callable or zoo:NAME")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to the factory")
+    weights: str | None = Field(None, description="safetensors, or .pt that loads under weights_only=True")
+    mean: list[float] | None = Field(None, description="per channel (or feature), subtracted inside the model wrapper")
+    std: list[Positive] | None = Field(
+        None, description="per channel (or feature), divided by inside the model wrapper"
+    )
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> ModelConfig:
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("mean and std go together")
+        if self.mean is not None and self.std is not None and len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} values and std {len(self.std)}")
+        return self
+
+
+class CacheConfig(Section):
+    codec: _named(registry.CODECS) = Field("fp16", description="how teacher logits are stored")  # type: ignore[valid-type]
+    batch_size: Count = Field(256, description="samples in one forward pass of the teacher")
+
+
+class MineConfig(Section):
+    objective: _named(registry.OBJECTIVES) = Field("l2", description="disagreement that the climb ascends")  # type: ignore[valid-type]
+    temperature: Positive = Field(4.0, description="of kl and js")
+    step_rule: _named(registry.STEP_RULES) = Field(  # type: ignore[valid-type]
+        "l2", description="gradient (the paper's), l2 (normalised), sign or adam"
+    )
+    step_size: Positive = Field(0.2, description="length of one step in input units (images: [0, 1])")
+    step_decay: Literal["constant", "linear", "cosine"] = Field("constant", description="of the step size over a climb")
+    steps: int = Field(10, ge=0, description="steps of one climb; 0 stores the start itself")
+    patience: Count | None = Field(None, description="stop a sample after so many steps without a better gap")
+    bounds: tuple[float, float] | None = Field(
+        None, description="valid input range; images: [0, 1], arrays: per feature as in the source"
+    )
+    ball: Literal["l2", "linf"] | None = Field(None, description="also stay within this ball round the parent")
+    radius: Positive = Field(1.0, description="of the ball, in input units")
+    start: _named(registry.STARTS) = Field("sample", description="where a climb starts")  # type: ignore[valid-type]
+    start_options: Options = Field(default_factory=dict, description="noise: std; mixup: alpha")
+    climbs: Count = Field(1, description="climbs per source sample and round; more than one needs a random start")
+    keep: _named(registry.KEEPS) = Field("all", description="all, grew (gap grew) or top (by gap)")  # type: ignore[valid-type]
+    keep_fraction: Fraction = Field(0.5, description="of each shard, for keep = top")
+    batch_size: Count = Field(128, description="samples that climb together")
+
+    @model_validator(mode="after")
+    def _ordered_bounds(self) -> MineConfig:
+        if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
+            raise ValueError(f"bounds are [low, high] with low < high, got {list(self.bounds)}")
+        if self.climbs > 1 and self.start == "sample":
+            raise ValueError('climbs > 1 from start = "sample" would repeat one climb; use start = "noise" or "mixup"')
+        return self
+
+
+class ExportConfig(Section):
+    format: _named(registry.FORMATS) = Field("webdataset", description="webdataset or parquet")  # type: ignore[valid-type]
+    shard_size: int | str = Field(4096, description='samples in a shard, or bytes as "64MB"')
+    include_source: bool = Field(True, description="false: auxiliary samples only")
+    split: str = Field("train", pattern=r"^[A-Za-z0-9_]+$", description="name of the split, and start of file names")
+
+
+class TrainConfig(Section):
+    loss: _named(registry.LOSSES) | None = Field(  # type: ignore[valid-type]
+        None, description="kl, mse, dkd or js; when left out kl, for regression mse"
+    )
+    loss_options: Options = Field(default_factory=dict, description="dkd: alpha, beta")
+    temperature: Positive = Field(4.0, description="of kl, dkd and js")
+    alpha: Fraction = Field(0.9, description="weight of the teacher's outputs; 1 - alpha goes to known labels")
+    steps: Count | None = Field(None, description="optimiser steps, the student's whole budget (3000 without epochs)")
+    epochs: Positive | None = Field(None, description="the budget as passes over the data instead of steps")
+    batch_size: Count = Field(128, description="samples in one optimiser step")
+    source_fraction: Annotated[float, Field(gt=0, lt=1)] | Literal["natural"] = Field(
+        0.5, description='share of source samples in a batch; "natural": as they come'
+    )
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd (with Nesterov momentum)")
+    lr: Positive = Field(1e-3, description="peak learning rate")
+    weight_decay: float = Field(1e-4, ge=0, description="decoupled for adamw")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="of the learning rate over the budget")
+    warmup: Fraction = Field(0.02, description="share of the budget over which the rate rises from 0")
+    init: Literal["continue", "fresh"] = Field("continue", description="from the last opponent, or new weights")
+    checkpoint_every: Count = Field(500, description="steps between checkpoints")
+    memory_mb: Count = Field(2048, description="decoded samples held in memory at once; larger data is streamed")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_budget(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            if values.get("steps") is not None and values.get("epochs") is not None:
+                raise ValueError("set steps or epochs, not both")
+            if values.get("epochs") is None:
+                return {"steps": 3000, **values}
+        return values

@@ -1,0 +1,223 @@
+"""The stages one after the other, on real files: what each leaves behind and what it promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from pipeline import layout
+from pipeline.models import freeze, load_model
+from pipeline.shards.artifact import read_manifest
+from pipeline.sources import open_samples
+from pipeline.stages import cache, evaluate, export, mine, train
+from schemas.errors import UserError
+from schemas.registry import FORMATS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
+
+CPU = torch.device("cpu")
+
+
+def run(config):
+    cache(config)
+    mine(config)
+    export(config)
+    return train(config)
+
+
+def teacher_of(config):
+    model = load_model(
+        config.teacher, config.locate, role="teacher", shape=(1, 8, 8), classes=3, seed=config.run.seed, device=CPU
+    )
+    return freeze(model)
+
+
+def dataset_table(config) -> pl.DataFrame:
+    """The exported data set of a Parquet run."""
+    return pl.read_parquet(f"{layout.dataset(config.output)}/*.parquet")
+
+
+def test_a_run_leaves_the_artifacts_of_the_design(configure, files):
+    config = configure()
+    run(config)
+    figures = evaluate(config)
+    assert set(figures) == {"accuracy", "agreement", "gap", "nll", "ece"}
+    assert all(0 <= figures[name] <= 1 for name in ("accuracy", "agreement", "ece"))
+    found = files(config.output)
+    assert {Path(name).parts[0] for name in found} == {
+        "teacher-logits", "round-01", "round-02", "dataset", "student", "evaluation"
+    }  # fmt: skip
+    for name in ("teacher-logits", "round-01/opponent", "round-02/auxiliary", "dataset", "student", "evaluation"):
+        manifest = json.loads(found[f"{name}/manifest.json"])
+        listed = {f"{name}/{file['path']}" for file in manifest["files"]} | {f"{name}/manifest.json"}
+        assert listed == {path for path in found if path.startswith(f"{name}/")}
+        assert all(file["bytes"] == len(found[f"{name}/{file['path']}"]) for file in manifest["files"])
+
+
+def test_cached_logits_are_the_teachers(configure):
+    config = configure(cache={"codec": "fp32"})
+    manifest = cache(config)
+    assert manifest.samples == 40 and manifest.details["width"] == 3
+    table = pl.read_parquet(f"{layout.teacher_logits(config.output)}/*.parquet")
+    samples = open_samples(config)
+    blocks = [samples.read(chunk) for chunk in samples.chunks]
+    stored = np.concatenate([block.stored for block in blocks])
+    with torch.inference_mode():
+        expected = teacher_of(config)(samples.kind.to_inputs(stored))
+    assert table["key"].to_list() == [key for block in blocks for key in block.keys]
+    assert np.allclose(table["logits"].to_numpy(), expected.numpy(), atol=1e-6)
+
+
+def test_teacher_labels_belong_to_the_stored_bytes(configure):
+    config = configure(cache={"codec": "fp32"}, export={"format": "parquet", "shard_size": 30})
+    cache(config), mine(config), export(config)
+    table, kind, teacher = dataset_table(config), open_samples(config).kind, teacher_of(config)
+    stored = np.stack([kind.decode(image["bytes"]) for image in table["image"]])
+    with torch.inference_mode():
+        expected = teacher(kind.to_inputs(stored)).numpy()
+    assert np.allclose(table["teacher_logits"].to_numpy(), expected, atol=1e-5)
+
+
+def test_the_data_set_holds_the_source_and_every_round(configure):
+    config = configure(export={"format": "parquet", "shard_size": 30})
+    cache(config), mine(config)
+    manifest = export(config)
+    table = dataset_table(config)
+    assert table["key"].is_unique().all() and manifest.samples == table.height == 120
+    own = table.filter(pl.col("origin") == "source")
+    mined = table.filter(pl.col("origin") == "auxiliary")
+    assert own.height == 40 and own["label"].null_count() == 0 and own["parent_key"].null_count() == 40
+    assert sorted(mined["round"].to_list()) == [1] * 40 + [2] * 40
+    assert mined["label"].null_count() == 80 and set(mined["parent_key"]) == set(own["key"])
+    assert (mined["gap_after"] > mined["gap_before"]).mean() > 0.9
+    assert manifest.details["counts"]["auxiliary"] == 80
+    assert [file.samples for file in manifest.files] == [30] * 4
+    assert table["key"].to_list() != sorted(table["key"].to_list()), "shuffled"
+
+
+def test_shard_size_in_bytes_bounds_the_files(configure):
+    config = configure(export={"format": "parquet", "shard_size": "8KB"})
+    cache(config), mine(config)
+    manifest = export(config)
+    assert len(manifest.files) > 1 and max(file.bytes for file in manifest.files) < 16_000
+
+
+def test_auxiliary_samples_alone(configure):
+    config = configure(export={"format": "parquet", "include_source": False})
+    cache(config), mine(config), export(config)
+    assert set(dataset_table(config)["origin"]) == {"auxiliary"}
+
+
+@pytest.mark.parametrize("format", FORMATS.names)
+def test_both_formats_train_the_same_student(configure, files, format):
+    config = configure(export={"format": format, "shard_size": 50})
+    run(config)
+    weights = files(layout.student(config.output))["model.safetensors"]
+    other = configure(run={"output": "other"}, export={"format": "parquet", "shard_size": 50})
+    run(other)
+    assert weights == files(layout.student(other.output))["model.safetensors"]
+
+
+@pytest.mark.parametrize("section", ["teacher-logits", "round-01/auxiliary", "round-02/opponent", "dataset", "student"])
+def test_stages_run_again_change_nothing(configure, files, section):
+    config = configure()
+    run(config)
+    before = files(f"{config.output}/{section}")
+    run(config)
+    assert files(f"{config.output}/{section}") == before
+
+
+def test_the_same_config_gives_the_same_bytes_and_another_seed_does_not(configure, files):
+    first, again, other = (configure(run={"output": f"out{i}", "rounds": 1, "seed": s}) for i, s in enumerate((7, 7, 8)))
+    for config in (first, again, other):
+        run(config)
+    same, twin, different = (files(config.output) for config in (first, again, other))
+    assert same == twin
+    assert same["student/model.safetensors"] != different["student/model.safetensors"]
+
+
+def test_no_rounds_is_plain_distillation(configure):
+    config = configure(run={"rounds": 0})
+    cache(config)
+    assert mine(config) == []
+    assert export(config).samples == 40
+    assert train(config).details["steps"] == 12
+
+
+def test_the_budget_is_shared_by_opponents_and_the_final_training(configure):
+    config = configure(train={"steps": 13})
+    final = run(config)
+    segments = [read_manifest(layout.opponent(config.output, r), "mine").details["steps"] for r in (1, 2)]
+    assert [*segments, final.details["steps"]] == [4, 5, 4]
+    fresh = configure(run={"output": "fresh"}, train={"steps": 13, "init": "fresh"})
+    assert run(fresh).details["steps"] == 13
+
+
+def test_a_data_set_trains_elsewhere_without_teacher_source_or_opponent(configure, tmp_path):
+    config = configure()
+    cache(config), mine(config), export(config)
+    (tmp_path / "elsewhere").symlink_to(layout.dataset(config.output))
+    (tmp_path / "train.parquet").unlink()
+    alone = configure(
+        run={"output": "alone"}, teacher={"factory": "nowhere:gone", "kwargs": {}}, train={"init": "fresh", "steps": 5}
+    )
+    assert train(alone, dataset=str(tmp_path / "elsewhere")).details["steps"] == 5
+    continued = configure(run={"output": "alone"})
+    with pytest.raises(UserError, match='set train.init = "fresh"'):
+        train(continued, dataset=str(tmp_path / "elsewhere"), restart=True)
+
+
+@pytest.mark.parametrize("rule", STEP_RULES.names)
+@pytest.mark.parametrize("start", STARTS.names)
+def test_every_step_rule_from_every_start(configure, rule, start):
+    config = configure(run={"rounds": 1}, mine={"step_rule": rule, "start": start, "step_size": 0.05})
+    cache(config)
+    assert mine(config)[0].samples == 40
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES.names)
+@pytest.mark.parametrize("keep", KEEPS.names)
+def test_every_objective_with_every_keep_rule(configure, objective, keep):
+    config = configure(run={"rounds": 1}, mine={"objective": objective, "keep": keep, "keep_fraction": 0.25})
+    cache(config)
+    (manifest,) = mine(config)
+    assert manifest.samples + manifest.details["dropped"] == 40
+    assert manifest.samples == {"all": 40, "top": 10}.get(keep, manifest.samples)
+
+
+@pytest.mark.parametrize("loss", LOSSES.names)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_loss_trains(configure, loss, optimizer):
+    config = configure(run={"rounds": 0}, train={"loss": loss, "optimizer": optimizer, "steps": 60, "lr": 0.003})
+    cache(config), export(config), train(config)
+    metrics = pl.read_parquet(f"{layout.student(config.output)}/metrics.parquet")
+    assert metrics["loss"].tail(1).item() < metrics["loss"].head(1).item()
+
+
+def test_several_climbs_per_sample_differ(configure):
+    config = configure(run={"rounds": 1}, mine={"climbs": 2, "start": "noise", "start_options": {"std": 0.1}})
+    cache(config)
+    (manifest,) = mine(config)
+    table = pl.read_parquet(f"{layout.auxiliary(config.output, 1)}/*.parquet")
+    assert manifest.samples == 80 and table["key"].is_unique().all()
+    assert table["image"].struct.field("bytes").n_unique() == 80
+
+
+def test_a_ball_keeps_climbs_near_their_parents(configure):
+    config = configure(run={"rounds": 1}, mine={"ball": "linf", "radius": 0.1, "steps": 5}, export={"format": "parquet"})
+    cache(config), mine(config), export(config)
+    table, kind = dataset_table(config), open_samples(config).kind
+    pixels = {key: kind.decode(image["bytes"]).astype(int) for key, image in zip(table["key"], table["image"])}
+    mined = table.filter(pl.col("origin") == "auxiliary")
+    distances = [abs(pixels[k] - pixels[p]).max() for k, p in zip(mined["key"], mined["parent_key"])]
+    assert 0 < max(distances) <= round(0.1 * 255)
+
+
+def test_running_statistics_of_models_stay_as_they_were(configure):
+    config = configure(run={"rounds": 1})
+    before = {name: value.clone() for name, value in teacher_of(config).state_dict().items()}
+    cache(config), mine(config)
+    assert all(torch.equal(before[name], value) for name, value in teacher_of(config).state_dict().items())
