@@ -84,13 +84,13 @@ def make_teacher(data: str, work: Path, epochs: int) -> None:
     """Train the teacher on the whole training split with labels, unless it is there already."""
     import torch
 
-    from cli.progress import RichProgress
+    from cli.progress import make_progress
     from pipeline.work.teaching import train_teacher
 
     if not (work / "teacher.safetensors").exists():
         torch.set_num_threads(os.cpu_count() or 1)
         config = config_of("plain KD", 0, data, work, SAMPLES, STEPS)
-        taught = train_teacher(config, epochs=epochs, progress=RichProgress())
+        taught = train_teacher(config, epochs=epochs, progress=make_progress(quiet=False))
         click.echo(f"teacher: accuracy {taught.accuracy:.4f}, {taught.weights:,} weights", err=True)
 
 

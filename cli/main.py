@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, click.Abort):
-        return _report("interrupted; run the same command again to resume", INTERRUPTED, settings)
+        but = " but without --restart" if settings.restart else ""
+        return _report(f"interrupted; run the same command again{but} to resume", INTERRUPTED, settings)
     except click.UsageError as error:
         help_ = f"; see {error.ctx.command_path} --help" if error.ctx else ""
         return _report(f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code, settings)

@@ -42,8 +42,9 @@ def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
         from schemas.config import load_config
 
         config = load_config(path, overrides)
-        quiet = click.get_current_context().ensure_object(Settings).quiet
-        return command(config=config, progress=make_progress(quiet=quiet), **options)
+        settings = click.get_current_context().ensure_object(Settings)
+        settings.restart = options["restart"]
+        return command(config=config, progress=make_progress(quiet=settings.quiet), **options)
 
     return wrapper
 

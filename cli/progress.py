@@ -12,6 +12,9 @@ from rich.progress import Progress as Bars
 
 from pipeline.progress import Progress, Silent
 
+REDRAW = 0.1
+"""Seconds between two looks of a bar, at least."""
+
 
 def make_progress(*, quiet: bool) -> Progress:
     """Progress for one command; `quiet` shows nothing."""
@@ -36,6 +39,7 @@ class Shown:
             TextColumn("{task.fields[figures]}", markup=False),
             console=console,
             transient=True,
+            auto_refresh=False,
             disable=not console.is_terminal,
         )
         self._open = 0
@@ -70,24 +74,28 @@ class Shown:
 
 
 class Counter:
-    """Counts one task, and what to say about it."""
+    """Counts one task, and what to say about it. Drawing is rarer than counting, which has to cost next to nothing."""
 
     def __init__(self, bars: Bars, bar: TaskID) -> None:
         self._bars, self._bar = bars, bar
-        self._began = time.monotonic()
-        self._figures = ""
+        self._began = self._drawn = time.monotonic()
+        self._figures: dict[str, float] = {}
         self.done = 0
 
     def advance(self, amount: int = 1, **figures: float) -> None:
         """`amount` more units are done; `figures` are the latest means."""
         self.done += amount
-        if figures:
-            self._figures = " ".join(f"{name}={value:.4g}" for name, value in figures.items())
-        self._bars.update(self._bar, advance=amount, rate=self._rate(), figures=self._figures)
+        self._figures.update(figures)
+        now = time.monotonic()
+        if now - self._drawn >= REDRAW and not self._bars.disable:
+            self._drawn = now
+            self._bars.update(
+                self._bar, completed=self.done, rate=self._rate(), figures=self._shown_figures(), refresh=True
+            )
 
     def summary(self, unit: str) -> str:
         """For example `500 samples in 0.4 s (1,250/s) gap=3.2`."""
-        return f"{self.done:,} {unit} in {_duration(self._seconds())} ({self._rate()}) {self._figures}".rstrip()
+        return f"{self.done:,} {unit} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -95,6 +103,9 @@ class Counter:
     def _rate(self) -> str:
         rate = self.done / max(self._seconds(), 1e-9)
         return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
+
+    def _shown_figures(self) -> str:
+        return " ".join(f"{name}={value:.4g}" for name, value in self._figures.items())
 
 
 def _duration(seconds: float) -> str:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 @dataclass
 class Settings:
-    """Attributes: debug: show tracebacks; quiet: no progress."""
+    """How this call behaves.
+
+    Attributes:
+        debug: show the traceback of an error.
+        quiet: show no progress.
+        restart: what was there is thrown away.
+    """
 
     debug: bool = False
     quiet: bool = False
+    restart: bool = False

@@ -1,7 +1,7 @@
 """Bring your own model: plain torch modules as teacher and student, images in class folders.
 
-    python examples/own_model.py              # writes the images and trains the teacher, some seconds
-    bpkd run examples/own_model.toml
+python examples/own_model.py              # writes the images and trains the teacher, some seconds
+bpkd run examples/own_model.toml
 """
 
 from pathlib import Path

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from cli.progress import RichProgress
+from cli.progress import make_progress
 from pipeline.work.teaching import train_teacher
 from schemas.config import load_config
 
@@ -17,7 +17,7 @@ from schemas.config import load_config
 @click.option("--epochs", default=8, show_default=True, help="passes over the training data")
 def main(config: str, epochs: int) -> None:
     loaded = load_config(config)
-    taught = train_teacher(loaded, epochs=epochs, progress=RichProgress())
+    taught = train_teacher(loaded, epochs=epochs, progress=make_progress(quiet=False))
     click.echo(f"teacher: accuracy {taught.accuracy:.4f}, {taught.weights:,} weights, in {loaded.teacher.weights}")
 
 

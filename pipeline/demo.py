@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from safetensors.torch import load
 
+from pipeline import layout
 from pipeline.progress import Progress
 from pipeline.shards.rows import IMAGE_TYPE
 from pipeline.stages import cache, evaluate, export, mine, train
@@ -40,9 +42,18 @@ METHODS: dict[str, dict[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """One row of the table; accuracy and agreement are fractions, `stored` counts samples of the data set."""
+    """One row of the table.
+
+    Attributes:
+        weights: number of the student's weights.
+        accuracy, agreement: fractions of the held-out images.
+        stored: samples of the data set.
+        seconds: of all stages but the evaluation.
+        url: directory of the run.
+    """
 
     method: str
+    weights: int
     accuracy: float
     agreement: float
     stored: int
@@ -73,7 +84,9 @@ def compare(folder: Path, progress: Progress, seed: int = 0) -> Iterator[Outcome
         train(config, progress=progress)
         seconds = time.perf_counter() - begin
         figures = evaluate(config, progress=progress)
-        yield Outcome(method, figures["accuracy"], figures["agreement"], stored, seconds, config.output)
+        yield Outcome(
+            method, _weights(config), figures["accuracy"], figures["agreement"], stored, seconds, config.output
+        )
 
 
 def _config(folder: Path, method: str, seed: int) -> Config:
@@ -88,6 +101,12 @@ def _config(folder: Path, method: str, seed: int) -> Config:
     for section, changes in METHODS[method].items():
         values[section] = {**values[section], **changes}
     return parse_config(values, root=folder, origin="demo")
+
+
+def _weights(config: Config) -> int:
+    return sum(
+        tensor.numel() for tensor in load(Folder(layout.student(config.output)).read("model.safetensors")).values()
+    )
 
 
 def _write_digits(folder: Path) -> None:
@@ -110,4 +129,3 @@ def _png(image: np.ndarray[Any, Any]) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(image).save(sink, "PNG")
     return sink.getvalue()
-

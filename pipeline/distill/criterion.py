@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.distill.losses.hard import cross_entropy, squared_error
+from pipeline.distill.losses.hard import cross_entropy, known, squared_error
 from pipeline.distill.pool import Batch
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -37,9 +37,11 @@ class Criterion:
         return self.alpha * soft + (1 - self.alpha) * hard, {"distillation": soft.detach(), "label": hard.detach()}
 
     def _hard(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
-        known = ~batch.labels.isnan().any(dim=1) if self.regression else batch.labels >= 0
-        hard = squared_error if self.regression else cross_entropy
-        return hard(outputs, batch.labels).sum() / known.sum().clamp_min(1)
+        count = known(batch.labels).sum().clamp_min(1)
+        if not self.regression:
+            return cross_entropy(outputs, batch.labels).sum() / count
+        # Data without labels have one column of unknown numbers, however many outputs there are.
+        return squared_error(outputs, batch.labels.expand_as(outputs)).sum() / count
 
     def _classes(self, batch: Batch) -> torch.Tensor:
         return batch.labels.new_full((len(batch.labels),), -1).long() if self.regression else batch.labels

@@ -125,9 +125,7 @@ def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epo
         epoch += 1
 
 
-def _window_batches(
-    window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int
-) -> Iterator[Batch]:
+def _window_batches(window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int) -> Iterator[Batch]:
     generator = numpy_generator(seed, "batches", epoch, index)
     for number, indices in enumerate(plan.batches(window.is_source, generator)):
         if number >= skip:

@@ -25,7 +25,7 @@ class Window:
     """Decoded samples held in memory together, on the training device.
 
     Attributes:
-        stored: (N, ...) samples in stored form; made into inputs batch by batch, as images are four times as large then.
+        stored: (N, ...) samples in stored form, a quarter of the size of an image's inputs.
         logits: (N, K) float32.
         labels: int64 (N,), -1 unknown; for regression float32 (N, T), NaN unknown.
         is_source: bool (N,).
@@ -46,8 +46,9 @@ class Window:
 class Pool(Protocol):
     """Windows of a training set; their sizes are known before they are loaded."""
 
-    sizes: Sequence[tuple[int, int]]
-    """(source samples, auxiliary samples) of each window."""
+    @property
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """(source samples, auxiliary samples) of each window."""
 
     def load(self, index: int) -> Window:
         """Window `index`; called once per epoch, or once at all when there is only one."""

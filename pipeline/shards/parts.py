@@ -10,8 +10,8 @@ import pyarrow as pa
 import torch
 
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.rows import RowFormat, Rows
 from pipeline.shards.parquet import ParquetFormat, parquet_to_table
+from pipeline.shards.rows import RowFormat, Rows
 from pipeline.sources import Chunk, Samples
 from pipeline.storage import Folder, sha256
 from schemas.errors import BpkdError, SampleError, UserError
@@ -150,4 +150,3 @@ def group(parts: Sequence[SomePart], limit: int, generator: np.random.Generator)
         groups[-1].append(part)
         room -= part.samples
     return groups
-

@@ -58,5 +58,3 @@ def _size(parts: Sequence[Part]) -> tuple[int, int]:
 
 def _join(arrays: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
     return torch.from_numpy(np.concatenate(arrays))
-
-

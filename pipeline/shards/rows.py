@@ -161,15 +161,16 @@ class RowFormat:
         if kind.column == "image":
             images = [kind.decode(image["bytes"]) for image in column.to_pylist()]
             return np.stack(images) if images else np.zeros((0, *self.shape), np.uint8)
-        values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        values: Stored = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
         return values.reshape(-1, *self.shape).astype(np.float32)
 
     def _encode_labels(self, labels: npt.NDArray[Any]) -> pa.Array:
         if self.task == "classification":
             return pa.array(labels, pa.int64(), mask=labels < 0)
         unknown = np.isnan(labels).any(axis=1)
-        return pa.array([None if u else row for u, row in zip(unknown, labels, strict=True)],
-                        pa.list_(pa.float32(), self.targets))
+        return pa.array(
+            [None if u else row for u, row in zip(unknown, labels, strict=True)], pa.list_(pa.float32(), self.targets)
+        )
 
     def _decode_labels(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
         values = column.to_pylist()

@@ -46,7 +46,9 @@ class WebDatasetFormat:
         payload = row[kind.column]
         members = {
             "__key__": row["key"],
-            kind.extension: payload["bytes"] if kind.column == "image" else kind.encode(np.float32(payload)),
+            kind.extension: payload["bytes"]
+            if kind.column == "image"
+            else kind.encode(np.asarray(payload, np.float32)),
             "teacher.npy": _npy(logits),
             "json": json.dumps({name: row[name] for name in EXTRAS if row[name] is not None}).encode(),
         }
@@ -73,7 +75,8 @@ class WebDatasetFormat:
 
 def _groups(data: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, extension -> content) of consecutive members with the same name up to its first dot."""
-    key, members = "", {}
+    key = ""
+    members: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
         for member in tar:
             content = tar.extractfile(member) if member.isreg() else None

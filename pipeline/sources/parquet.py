@@ -196,7 +196,7 @@ def _is_vector(type_: pa.DataType) -> bool:
 
 
 def _is_bytes(type_: pa.DataType) -> bool:
-    return bool(pt.is_binary(type_) or pt.is_large_binary(type_) or pt.is_binary_view(type_))
+    return bool(pt.is_binary(type_) or pt.is_large_binary(type_))
 
 
 def _is_number(type_: pa.DataType) -> bool:
@@ -205,7 +205,7 @@ def _is_number(type_: pa.DataType) -> bool:
 
 def _is_text(type_: pa.DataType) -> bool:
     value = type_.value_type if pt.is_dictionary(type_) else type_
-    return bool(pt.is_string(value) or pt.is_large_string(value) or pt.is_string_view(value))
+    return bool(pt.is_string(value) or pt.is_large_string(value))
 
 
 def _damaged(file: str, error: Exception) -> UserError:

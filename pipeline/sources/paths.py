@@ -40,7 +40,9 @@ def row_keys(file: str, root: str, rows: Iterable[int]) -> list[str]:
 
 
 def relative(url: str, root: str) -> str:
-    """`url` as seen from the directory `root`, or all of `url` where it lies elsewhere."""
+    """`url` as seen from the directory `root` (itself: "."), or all of `url` where it lies elsewhere."""
+    if url == root:
+        return "."
     inside = root.rstrip("/") + "/"
     return url[len(inside) :] if url.startswith(inside) else url
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -51,7 +50,7 @@ class Samples:
         shape: of one stored sample, from the first that can be decoded.
         class_names: names of the classes where known, None for regression.
         classes: how many classes there are where known, None for regression.
-        targets: T, numbers per label in regression; 1 for classification.
+        targets: T, numbers per label in regression, where there are labels; None otherwise.
         chunks: the units of work. Those of one file do not depend on other files, except through `data.limit`.
         size: samples in all chunks.
     """
@@ -68,7 +67,7 @@ class Samples:
             raise UserError(f"data.{which}: {listing.root} holds no samples")
         self.class_names: list[str] | None = None
         self.classes: int | None = None
-        self.targets = 1
+        self.targets: int | None = None
         first = self._first()
         self.shape, self._dtype = first.shape, first.dtype
         self._labels = self._find_labels(config)
@@ -138,7 +137,7 @@ class Samples:
     def _find_labels(self, config: Config) -> Labels:
         if config.data.task == "regression":
             self.targets = self._target_width()
-            return Targets(self.targets)
+            return Targets(self.targets or 1)
         given, own = config.data.classes, self._source.class_names()
         known, setting = own, f"data.{self._which}"
         if self._which == "eval" and own is not None and not isinstance(given, list):
@@ -147,12 +146,13 @@ class Samples:
         self.class_names, self.classes = resolve_classes(given, known or own, setting)
         return ClassLabels(self.class_names, self.classes, None if isinstance(given, list) or known == own else own)
 
-    def _target_width(self) -> int:
-        """Length of the first target in the first chunk, 1 where it has none."""
+    def _target_width(self) -> int | None:
+        """Length of the first target in the first chunk, None where it has none."""
         chunk = self.chunks[0]
         records = self._source.read(chunk.file, chunk.start, chunk.stop) if self._labelled else iter(())
         targets = (numbers(record, chunk.file) for record in records)
-        return len(next((target for target in targets if target is not None), [math.nan]))
+        first = next((target for target in targets if target is not None), None)
+        return None if first is None else len(first)
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         """(file, key) of every sample."""

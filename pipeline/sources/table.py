@@ -40,16 +40,18 @@ class CsvSource(TextTable):
         return zip(keys, payloads, labels, strict=True)
 
     def values(self, file: str, start: int, stop: int, name: str) -> Iterator[Any]:
-        return iter(self._get(self._frame(file, start, stop), file, name))
+        return iter(self._get(self._frame(file, start, stop, [name]), file, name))
 
-    def _frame(self, file: str, start: int, stop: int) -> pl.DataFrame:
-        """Rows with every column as text."""
+    def _frame(self, file: str, start: int, stop: int, names: list[str] | None = None) -> pl.DataFrame:
+        """Rows as text, of all columns or of those of `names` that there are."""
         rows = self.texts(file, self.header + start, self.header + stop)
         if not rows:
             raise UserError(f"{file}: no rows; CSV takes a header and one row per sample")
         text = b"".join([*self.texts(file, 0, self.header), *rows])
         try:
-            frame = pl.read_csv(text, infer_schema=False)
+            frame = pl.read_csv(text, infer_schema=False, columns=names)
+        except pl.exceptions.ColumnNotFoundError:
+            return pl.DataFrame()
         except pl.exceptions.PolarsError as error:
             raise self._malformed(file, start, stop, str(error).splitlines()[0]) from None
         if frame.height != len(rows):

@@ -51,9 +51,7 @@ def cache(
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,
     }
-    artifact = Artifact(
-        output or layout.teacher_logits(config.output), "teacher-logits", fingerprint, restart=restart
-    )
+    artifact = Artifact(output or layout.teacher_logits(config.output), "teacher-logits", fingerprint, restart=restart)
     if artifact.manifest is not None:
         return artifact.manifest
     samples.check_keys()

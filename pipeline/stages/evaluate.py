@@ -70,11 +70,11 @@ def evaluate(
                 check_labels(block, width)
                 failures += block.failures
                 if block.keys:
-                    both = [
+                    expected, got = (
                         predict(net, samples.kind, block.stored, config.cache.batch_size, device)
                         for net in (teacher, model)
-                    ]
-                    meter.update(*both, torch.from_numpy(block.labels))
+                    )
+                    meter.update(expected, got, torch.from_numpy(block.labels))
                 task.advance(len(chunk))
         result = artifact.write(RESULT, json.dumps(meter.compute(), indent=1).encode(), samples=samples.size)
         artifact.commit("result", [result], failures)

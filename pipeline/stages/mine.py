@@ -76,9 +76,7 @@ class _Loop:
         manifest = artifact.manifest
         if manifest is None:
             seed = derive_seed(config.run.seed, "opponent", round_)
-            pool = PartsPool(
-                self.parts, self.rows, memory_mb=config.train.memory_mb, seed=seed, device=self.device
-            )
+            pool = PartsPool(self.parts, self.rows, memory_mb=config.train.memory_mb, seed=seed, device=self.device)
             manifest = train_segment(
                 artifact,
                 self.student.requires_grad_(True),
@@ -97,9 +95,7 @@ class _Loop:
         config = self.config
         weights = {file.path: file.sha256 for file in opponent.files}["model.safetensors"]
         fingerprint = {**self.fingerprint, "round": round_, "opponent": weights}
-        artifact = Artifact(
-            layout.auxiliary(config.output, round_), "auxiliary", fingerprint, restart=self.restart
-        )
+        artifact = Artifact(layout.auxiliary(config.output, round_), "auxiliary", fingerprint, restart=self.restart)
         if artifact.manifest is not None:
             return artifact.manifest
         miner = Miner(config, self.teacher, freeze(self.student), self.rows, self.bounds, round_, self.device)
@@ -112,7 +108,7 @@ class _Loop:
                 details = artifact.report(unit).details
                 task.advance(part.samples * config.mine.climbs, **_gap_figure(details))
         dropped = sum(artifact.report(unit).details["dropped"] for unit in units)
-        gaps = _gap_statistics(artifact.folder, [unit for unit in units])
+        gaps = _gap_statistics(artifact.folder, units)
         return artifact.finish(units, {"round": round_, "dropped": dropped, "gap": gaps})
 
     def _mine_part(self, artifact: Artifact, unit: str, miner: Miner, part: Part, index: int) -> None:
@@ -145,14 +141,10 @@ def _open(config: Config, restart: bool, progress: Progress) -> _Loop:
         "rounds": config.run.rounds,
         "seed": config.run.seed,
     }
-    return _Loop(
-        config, restart, progress, device, teacher, student, rows, bounds, source, list(source), fingerprint
-    )
+    return _Loop(config, restart, progress, device, teacher, student, rows, bounds, source, list(source), fingerprint)
 
 
-def _bounds(
-    config: Config, natural: tuple[float, float] | None, cache: Manifest, device: torch.device
-) -> Bounds:
+def _bounds(config: Config, natural: tuple[float, float] | None, cache: Manifest, device: torch.device) -> Bounds:
     mine = config.mine
     low: float | torch.Tensor
     high: float | torch.Tensor

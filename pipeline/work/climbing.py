@@ -77,9 +77,7 @@ class Miner:
         for start in range(0, len(parents), size):
             yield _select(parents, np.arange(start, min(start + size, len(parents))))
 
-    def _climb(
-        self, parents: Rows, repeat: int, generator: torch.Generator
-    ) -> tuple[Rows, Climbs, list[FailedSample]]:
+    def _climb(self, parents: Rows, repeat: int, generator: torch.Generator) -> tuple[Rows, Climbs, list[FailedSample]]:
         mine, kind = self.config.mine, self.rows.kind_
         objective: Objective = OBJECTIVES.build(mine.objective, temperature=mine.temperature)
         origin = kind.to_inputs(parents.stored)

@@ -26,16 +26,22 @@ def open_teacher(config: Config, samples: Samples, device: torch.device) -> tupl
         UserError: it cannot be built, or its outputs do not fit the data's classes.
     """
     kind, shape = samples.kind, samples.shape
-    teacher = freeze(_load(config, "teacher", shape, samples.classes, device))
+    regression = config.data.task == "regression"
+    outputs = samples.targets if regression else samples.classes
+    teacher = freeze(_load(config, "teacher", shape, outputs, device))
     width = check_outputs(teacher, blank_inputs(kind, shape, device), "teacher", samples.classes)
-    if config.data.task == "classification" and width < 2:
-        raise UserError('the teacher has 1 output, a classifier has 2 or more; for numbers set data.task = "regression"')
+    if regression and outputs is not None and outputs != width:
+        raise UserError(
+            f"the teacher gives {width} numbers per sample, the labels have {outputs}; they must be as many"
+        )
+    if not regression and width < 2:
+        raise UserError(
+            'the teacher has 1 output, a classifier has 2 or more; for numbers set data.task = "regression"'
+        )
     return teacher, width
 
 
-def open_student(
-    config: Config, kind: Kind, shape: tuple[int, ...], width: int, device: torch.device
-) -> Wrapped:
+def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int, device: torch.device) -> Wrapped:
     """The student with the weights that it starts from.
 
     Raises:
@@ -53,7 +59,7 @@ def row_format(config: Config, samples: Samples, width: int) -> RowFormat:
         width=width,
         shape=samples.shape,
         task=config.data.task,
-        targets=samples.targets,
+        targets=samples.targets or 1,
         class_names=tuple(samples.class_names) if samples.class_names else None,
     )
 

@@ -120,5 +120,3 @@ def _parquet(frame: pl.DataFrame) -> bytes:
     sink = io.BytesIO()
     frame.write_parquet(sink)
     return sink.getvalue()
-
-

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from schemas.config import dump_config, load_config, parse_config
 from schemas.errors import UserError
 
@@ -57,7 +58,10 @@ def complaint(values: dict[str, Any]) -> str:
         ({"mine__stepz": 1}, ["unknown key 'mine.stepz'", "did you mean 'steps'?", "[mine] takes objective"]),
         ({"mine__lr": 1}, ["unknown key 'mine.lr'", "did you mean 'train.lr'?"]),
         ({"data__columns__imag": "x"}, ["'data.columns.imag'", "'image'", "[data.columns] takes image, features"]),
-        ({"run__outptu": "x", "run__output": MISSING}, ["unknown key 'run.outptu'", "'output'", "(and 1 more problem)"]),
+        (
+            {"run__outptu": "x", "run__output": MISSING},
+            ["unknown key 'run.outptu'", "'output'", "(and 1 more problem)"],
+        ),
         ({"data": MISSING}, ["section [data] is missing"]),
         ({"run__output": MISSING}, ["run.output is missing", "fsspec URL"]),
         ({"data": 5}, ["data = 5", "should be a section [data]"]),
@@ -223,7 +227,8 @@ def test_dump_fills_in_defaults_and_makes_paths_absolute(tmp_path: Path) -> None
 
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 kwargs = st.dictionaries(
-    text, st.one_of(st.integers(-(2**40), 2**40), st.floats(allow_nan=False), st.booleans(), text, st.lists(st.integers()))
+    text,
+    st.one_of(st.integers(-(2**40), 2**40), st.floats(allow_nan=False), st.booleans(), text, st.lists(st.integers())),
 )
 
 

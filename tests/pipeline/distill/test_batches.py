@@ -26,9 +26,7 @@ def test_as_they_come_an_epoch_is_every_sample_once(source, auxiliary, size, see
     assert all(len(batch) <= size for batch in drawn)
 
 
-@given(
-    source=st.integers(1, 70), auxiliary=st.integers(1, 70), size=st.integers(2, 20), fraction=st.floats(0.05, 0.95)
-)
+@given(source=st.integers(1, 70), auxiliary=st.integers(1, 70), size=st.integers(2, 20), fraction=st.floats(0.05, 0.95))
 def test_balanced_batches_see_everything_and_hold_the_share(source, auxiliary, size, fraction):
     plan = BatchPlan(size, fraction)
     origin = np.arange(source + auxiliary) < source

@@ -70,7 +70,9 @@ def test_resume_gives_the_weights_and_metrics_of_an_unbroken_run(optimizer, size
     whole, state, checkpoint = train(ArrayPool(sizes), optimizer=optimizer, stop_at=stop_at)
     torch.rand(100)  # a new process has another random state
     resumed, again, _ = train(ArrayPool(sizes), optimizer=optimizer, saved=checkpoint)
-    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
     assert state.epochs == again.epochs
 
 

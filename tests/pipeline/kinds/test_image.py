@@ -123,7 +123,8 @@ def test_size_is_height_then_width() -> None:
 def test_shrinking_averages() -> None:
     board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     small = ImageKind(size=(8, 8)).decode(board)
-    assert 110 < small.min() and small.max() < 145
+    assert small.min() > 110
+    assert small.max() < 145
 
 
 def test_equal_size_is_left_alone() -> None:
@@ -192,7 +193,9 @@ def test_what_cannot_be_stored_says_so(payload: object, reason: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 @settings(deadline=None)
 @given(
-    st.sampled_from([encoded("RGB"), encoded("P"), encoded("RGB", "JPEG"), encoded("P", "GIF"), encoded("RGB", "TIFF")]),
+    st.sampled_from(
+        [encoded("RGB"), encoded("P"), encoded("RGB", "JPEG"), encoded("P", "GIF"), encoded("RGB", "TIFF")]
+    ),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5),
 )
 def test_damage_never_escapes_as_another_error(data: bytes, edits: list[tuple[int, int]]) -> None:
@@ -203,7 +206,8 @@ def test_damage_never_escapes_as_another_error(data: bytes, edits: list[tuple[in
         stored = ImageKind(size=(4, 4)).decode(bytes(broken))
     except SampleError:
         return
-    assert stored.dtype == np.uint8 and stored.shape[1:] == (4, 4)
+    assert stored.dtype == np.uint8
+    assert stored.shape[1:] == (4, 4)
 
 
 def test_description_is_height_by_width() -> None:

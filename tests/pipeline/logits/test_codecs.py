@@ -27,5 +27,5 @@ def test_decoding_a_slice_gives_the_slice(name):
 
 
 def test_fp16_refuses_what_it_cannot_hold():
-    with pytest.raises(UserError, match='reach 70000.*cache.codec = "fp32"'):
+    with pytest.raises(UserError, match=r'reach 70000.*cache.codec = "fp32"'):
         CODECS.build("fp16").encode(torch.tensor([[7e4]]))

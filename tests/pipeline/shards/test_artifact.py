@@ -70,17 +70,17 @@ def test_another_fingerprint_is_refused_and_named(url, finished):
 
 
 def test_without_a_manifest_it_does_not_exist(url):
-    with pytest.raises(UserError, match="does not exist; make it with `bpkd cache CONFIG`"):
+    with pytest.raises(UserError, match=r"does not exist; make it with `bpkd cache CONFIG`"):
         read_manifest(url, "cache CONFIG")
     make(url)
-    with pytest.raises(UserError, match="is not finished"):
+    with pytest.raises(UserError, match=r"is not finished"):
         read_manifest(url, "cache CONFIG")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "other"}', '{"format": "bpkd", "version": 2}'])
 def test_a_manifest_that_is_none_is_refused_in_one_line(url, text):
     Folder(url).write("manifest.json", text.encode())
-    with pytest.raises(UserError, match="manifest.json: ") as caught:
+    with pytest.raises(UserError, match=r"manifest.json: ") as caught:
         read_manifest(url, "export CONFIG")
     assert "\n" not in str(caught.value)
 

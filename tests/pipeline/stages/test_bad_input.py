@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from pipeline import layout
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
@@ -56,7 +55,8 @@ def test_nothing_is_left_behind(configure, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "needed"), [(mine, "bpkd cache"), (export, "bpkd cache"), (train, "bpkd export"), (evaluate, "bpkd train")]
+    ("stage", "needed"),
+    [(mine, "bpkd cache"), (export, "bpkd cache"), (train, "bpkd export"), (evaluate, "bpkd train")],
 )
 def test_a_missing_input_names_the_command_that_makes_it(configure, stage, needed):
     with pytest.raises(UserError, match=needed):
@@ -64,7 +64,7 @@ def test_a_missing_input_names_the_command_that_makes_it(configure, stage, neede
 
 
 def test_evaluate_without_held_out_data(configure):
-    with pytest.raises(UserError, match="data.eval"):
+    with pytest.raises(UserError, match=r"data.eval"):
         evaluate(configure(data={"eval": None}))
 
 
@@ -79,7 +79,7 @@ def test_a_label_that_the_teacher_does_not_know(configure, tmp_path):
     table = pq.read_table(tmp_path / "train.parquet")
     labels = pa.array([7, *table["label"].to_pylist()[1:]], pa.int64())
     pq.write_table(table.set_column(1, "label", labels), tmp_path / "train.parquet")
-    with pytest.raises(UserError, match="label 7.*3 classes"):
+    with pytest.raises(UserError, match=r"label 7.*3 classes"):
         cache(configure(data={"classes": None}))
 
 

@@ -58,7 +58,9 @@ def test_finished_shards_are_not_made_again(configure, monkeypatch):
             cache(config)
     written = []
     write = Artifact.write
-    monkeypatch.setattr(Artifact, "write", lambda self, path, *a, **k: written.append(path) or write(self, path, *a, **k))
+    monkeypatch.setattr(
+        Artifact, "write", lambda self, path, *a, **k: written.append(path) or write(self, path, *a, **k)
+    )
     cache(config)
     assert written == ["shard-00002.parquet"]
 

@@ -131,7 +131,9 @@ def test_stages_run_again_change_nothing(configure, files, section):
 
 
 def test_the_same_config_gives_the_same_bytes_and_another_seed_does_not(configure, files):
-    first, again, other = (configure(run={"output": f"out{i}", "rounds": 1, "seed": s}) for i, s in enumerate((7, 7, 8)))
+    first, again, other = (
+        configure(run={"output": f"out{i}", "rounds": 1, "seed": s}) for i, s in enumerate((7, 7, 8))
+    )
     for config in (first, again, other):
         run(config)
     same, twin, different = (files(config.output) for config in (first, again, other))
@@ -166,7 +168,7 @@ def test_a_data_set_trains_elsewhere_without_teacher_source_or_opponent(configur
     )
     assert train(alone, dataset=str(tmp_path / "elsewhere")).details["steps"] == 5
     continued = configure(run={"output": "alone"})
-    with pytest.raises(UserError, match='set train.init = "fresh"'):
+    with pytest.raises(UserError, match=r'set train.init = "fresh"'):
         train(continued, dataset=str(tmp_path / "elsewhere"), restart=True)
 
 
@@ -207,12 +209,16 @@ def test_several_climbs_per_sample_differ(configure):
 
 
 def test_a_ball_keeps_climbs_near_their_parents(configure):
-    config = configure(run={"rounds": 1}, mine={"ball": "linf", "radius": 0.1, "steps": 5}, export={"format": "parquet"})
+    config = configure(
+        run={"rounds": 1}, mine={"ball": "linf", "radius": 0.1, "steps": 5}, export={"format": "parquet"}
+    )
     cache(config), mine(config), export(config)
     table, kind = dataset_table(config), open_samples(config).kind
-    pixels = {key: kind.decode(image["bytes"]).astype(int) for key, image in zip(table["key"], table["image"])}
+    pixels = {
+        key: kind.decode(image["bytes"]).astype(int) for key, image in zip(table["key"], table["image"], strict=True)
+    }
     mined = table.filter(pl.col("origin") == "auxiliary")
-    distances = [abs(pixels[k] - pixels[p]).max() for k, p in zip(mined["key"], mined["parent_key"])]
+    distances = [abs(pixels[k] - pixels[p]).max() for k, p in zip(mined["key"], mined["parent_key"], strict=True)]
     assert 0 < max(distances) <= round(0.1 * 255)
 
 

@@ -1,0 +1,84 @@
+"""Keys are always fit for a file name, and paths are relative to where they are written."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.sources.paths import beside, common_root, read_bytes, relative, row_keys, sanitise, user_key
+from schemas.errors import SampleError
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,180}")
+
+
+@given(st.text(max_size=400))
+def test_any_text_gives_a_key(text: str) -> None:
+    assert KEY.fullmatch(sanitise(text))
+
+
+@given(st.from_regex(KEY, fullmatch=True))
+def test_a_good_key_stays_as_it_is(text: str) -> None:
+    assert user_key(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("a/b.c", "a--b_c"), ("cat 01", "cat_01"), ("ä", "_"), ("", "_"), (17, "17"), (-3, "-3")],
+)
+def test_other_characters_are_replaced(name: object, key: str) -> None:
+    assert user_key(name) == key
+
+
+def test_long_names_stay_apart() -> None:
+    assert sanitise("a" * 300 + "b") != sanitise("a" * 300 + "c")
+
+
+def test_rows_are_numbered_within_their_file() -> None:
+    assert row_keys("/d/a/x.y.parquet", "/d", [0, 12]) == ["a--x_y-00000000", "a--x_y-00000012"]
+
+
+@pytest.mark.parametrize(
+    ("url", "root", "inside"),
+    [
+        ("/d/a/x", "/d", "a/x"),
+        ("/d/a/x", "/d/", "a/x"),
+        ("/dd/x", "/d", "/dd/x"),
+        ("/d", "/d", "."),
+        ("memory:///b/x", "memory:///b", "x"),
+    ],
+)
+def test_relative(url: str, root: str, inside: str) -> None:
+    assert relative(url, root) == inside
+
+
+@pytest.mark.parametrize(
+    ("folders", "root"),
+    [(["/a/b"], "/a/b"), (["/a/b", "/a/c/d"], "/a"), (["/a/b", "/a/bc"], "/a"), (["/a", "memory:///a"], "")],
+)
+def test_common_root(folders: list[str], root: str) -> None:
+    assert common_root(folders) == root
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [("i/1.png", "s3://b/d/i/1.png"), ("/abs/1.png", "/abs/1.png"), ("memory://m/1.png", "memory://m/1.png")],
+)
+def test_beside(path: str, url: str) -> None:
+    assert beside("s3://b/d/table.csv", path) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("memory:///nowhere/x.png", "no such file"),
+        ("nonsense://x", "nonsense"),
+        ("zip://a::memory:///x.zip", "chained"),
+    ],
+)
+def test_what_cannot_be_read_says_so(url: str, reason: str) -> None:
+    found = read_bytes(url)
+    assert isinstance(found, SampleError)
+    assert reason in str(found)
