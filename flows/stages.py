@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.progress import Progress
+from pipeline.record import record_config
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -48,6 +49,8 @@ def follow(config: Config, call: Call) -> Outcome:
 
 
 def perform(name: str, config: Config, *, restart: bool, progress: Progress, **inputs: str) -> Any:
-    """Call the stage `name`, which is imported only now as it brings torch with it."""
+    """Call the stage `name`, which is imported only now as it brings torch with it, and record the config."""
     stage = getattr(import_module(f"pipeline.stages.{name}"), name)
-    return stage(config, restart=restart, progress=progress, **inputs)
+    result = stage(config, restart=restart, progress=progress, **inputs)
+    record_config(config)
+    return result

@@ -17,19 +17,24 @@ from safetensors.torch import load
 
 from pipeline import layout
 from pipeline.progress import Progress
+from pipeline.record import record_config
 from pipeline.shards.rows import IMAGE_TYPE
 from pipeline.stages import cache, evaluate, export, mine, train
 from pipeline.storage import Folder
 from pipeline.work.teaching import Taught, train_teacher
-from schemas.config import Config, dump_config, parse_config
+from schemas.config import Config, parse_config
 from schemas.errors import UserError
 
 SEEN = 100
 """Images that the student may see."""
 
 TEACHER = {"factory": "zoo:cnn", "kwargs": {"width": 32, "depth": 4}, "weights": "teacher.safetensors"}
-STUDENT = {"factory": "zoo:cnn", "kwargs": {"width": 4, "depth": 3}}
+STUDENT = {"factory": "zoo:cnn", "kwargs": {"width": 8, "depth": 3}}
 STEPS = 1500
+"""Optimiser steps that every method gets."""
+
+EPOCHS = 25
+"""Passes of the teacher over its training images."""
 
 METHODS: dict[str, dict[str, dict[str, Any]]] = {
     "label-only": {"run": {"rounds": 0}, "train": {"alpha": 0.0}},
@@ -68,20 +73,20 @@ def prepare(folder: Path, progress: Progress, seed: int = 0) -> Taught:
         UserError: scikit-learn is not installed.
     """
     _write_digits(folder)
-    return train_teacher(_config(folder, "plain KD", seed), epochs=25, batch_size=64, lr=3e-3, progress=progress)
+    return train_teacher(_config(folder, "plain KD", seed), epochs=EPOCHS, batch_size=64, lr=3e-3, progress=progress)
 
 
 def compare(folder: Path, progress: Progress, seed: int = 0) -> Iterator[Outcome]:
     """Run every method from end to end and yield its outcome."""
     for method in METHODS:
         config = _config(folder, method, seed)
-        Folder(config.output).write("config.toml", dump_config(config).encode())
         progress.say(method)
         begin = time.perf_counter()
         cache(config, progress=progress)
         mine(config, progress=progress)
         stored = export(config, progress=progress).samples
         train(config, progress=progress)
+        record_config(config)
         seconds = time.perf_counter() - begin
         figures = evaluate(config, progress=progress)
         yield Outcome(

@@ -41,7 +41,7 @@ def export(
         progress: where to report.
 
     Returns:
-        The data set's manifest; see docs/format.md for its details.
+        The data set's manifest; its details hold the row format, counts by origin and round, and provenance.
 
     Raises:
         UserError: an input is missing, or what is there was made from something else.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from schemas.errors import BpkdError, UserError
 
 STAGES = ["cache", "mine", "export", "train", "evaluate"]
 
-# One embedded server, so one worker.
+# One embedded server, so one worker. It ends with the worker, as Prefect arranges by itself.
 pytestmark = pytest.mark.xdist_group("prefect")
 
 
@@ -31,15 +30,6 @@ class Heard(Silent):
 
     def say(self, message: str) -> None:
         self.lines.append(message)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _server() -> Iterator[None]:
-    """The embedded server starts with the first run through Prefect and stops here."""
-    yield
-    from prefect.server.api.server import SubprocessASGIServer
-
-    SubprocessASGIServer().stop()
 
 
 @pytest.fixture(params=[True, False], ids=["direct", "prefect"])

@@ -12,9 +12,11 @@ import torch
 
 from pipeline import layout
 from pipeline.models import freeze, load_model
+from pipeline.record import record_config
 from pipeline.shards.artifact import read_manifest
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
+from schemas.config import load_config
 from schemas.errors import UserError
 from schemas.registry import FORMATS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
 
@@ -227,3 +229,14 @@ def test_running_statistics_of_models_stay_as_they_were(configure):
     before = {name: value.clone() for name, value in teacher_of(config).state_dict().items()}
     cache(config), mine(config)
     assert all(torch.equal(before[name], value) for name, value in teacher_of(config).state_dict().items())
+
+
+def test_the_recorded_config_makes_the_same_run(configure, tmp_path, files):
+    config = configure(run={"rounds": 1})
+    run(config)
+    record_config(config)
+    again = load_config(tmp_path / "run/config.toml")
+    assert again.model_dump(exclude={"run", "data", "teacher"}) == config.model_dump(exclude={"run", "data", "teacher"})
+    before = files(config.output)
+    run(again)
+    assert files(again.output) == before
