@@ -30,6 +30,11 @@ COMMANDS = {
 
 INTERRUPTED = 130
 
+# How long an OpenMP thread spins before it sleeps, read when torch is imported. GNU's own limit lets the threads of a
+# small net spin against whatever else the machine does, which costs it most of its speed; this one costs nothing
+# where the cores are free.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 
 @click.command(
     cls=LazyGroup,
