@@ -12,7 +12,7 @@ help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## set up, then run the whole thing on real bundled data
-	@$(BIN)/bpkd demo
+	@$(BIN)/bpkd demo $(ARGS)
 
 test: $(INSTALLED) ## set up, then run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)

@@ -20,18 +20,18 @@ _progress: ContextVar[Progress] = ContextVar("progress", default=Silent())  # no
 
 
 @task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def stage(name: str, config: Config, restart: bool) -> Any:
+def stage(name: str, config: Config) -> Any:
     """One stage. A failure is not retried: wrong input stays wrong, and running again resumes."""
-    return perform(name, config, restart=restart, progress=_progress.get())
+    return perform(name, config, progress=_progress.get())
 
 
 @flow(flow_run_name="{config.run.name}", persist_result=False, retries=0)
-def distill(config: Config, restart: bool = False) -> Outcome:
+def distill(config: Config) -> Outcome:
     """Cache, mine, export, train, and evaluate where there is held-out data."""
-    return follow(config, lambda name: stage.with_options(name=name)(name, config, restart))
+    return follow(config, lambda name: stage.with_options(name=name)(name, config))
 
 
-def run_flow(config: Config, *, restart: bool, progress: Progress) -> Outcome:
+def run_flow(config: Config, *, progress: Progress) -> Outcome:
     """Run the flow in this process.
 
     Raises:
@@ -41,6 +41,6 @@ def run_flow(config: Config, *, restart: bool, progress: Progress) -> Outcome:
     server.start()
     token = _progress.set(progress)
     try:
-        return distill(config, restart)
+        return distill(config)
     finally:
         _progress.reset(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flows.stages import Outcome, follow, perform
 from pipeline.progress import Progress, Silent
+from pipeline.runs import discard_run
 from schemas.config import Config
 
 
@@ -21,8 +22,13 @@ def run(config: Config, *, restart: bool = False, progress: Progress | None = No
         BpkdError: Prefect cannot be reached.
     """
     progress = progress or Silent()
+    if restart:
+        from pipeline.work.setup import preflight
+
+        preflight(config)  # a mistake in the config must not cost what is there
+        discard_run(config.output)
     if direct:
-        return follow(config, lambda name: perform(name, config, restart=restart, progress=progress))
+        return follow(config, lambda name: perform(name, config, progress=progress))
     from flows.distill import run_flow
 
-    return run_flow(config, restart=restart, progress=progress)
+    return run_flow(config, progress=progress)

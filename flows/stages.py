@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.progress import Progress
-from pipeline.record import record_config
+from pipeline.runs import record_config
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -48,9 +48,13 @@ def follow(config: Config, call: Call) -> Outcome:
     return outcome
 
 
-def perform(name: str, config: Config, *, restart: bool, progress: Progress, **inputs: str) -> Any:
-    """Call the stage `name`, which is imported only now as it brings torch with it, and record the config."""
+def perform(name: str, config: Config, *, progress: Progress, **inputs: Any) -> Any:
+    """Call the stage `name`, which is imported only now as it brings torch with it.
+
+    The run's config.toml is then that of the last stage that made one of the run's own artifacts from it.
+    """
     stage = getattr(import_module(f"pipeline.stages.{name}"), name)
-    result = stage(config, restart=restart, progress=progress, **inputs)
-    record_config(config)
+    result = stage(config, progress=progress, **inputs)
+    if name != "evaluate" and "output" not in inputs:
+        record_config(config)
     return result

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import time
+import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from PIL import Image
 from safetensors.torch import load
 
 from pipeline import layout
 from pipeline.progress import Progress
-from pipeline.record import record_config
+from pipeline.runs import record_config
 from pipeline.shards.rows import IMAGE_TYPE
 from pipeline.stages import cache, evaluate, export, mine, train
 from pipeline.storage import Folder
-from pipeline.work.teaching import Taught, train_teacher
+from pipeline.timing import timed
+from pipeline.version import VERSION
+from pipeline.work.teaching import Taught, measure_teacher, train_teacher
 from schemas.config import Config, parse_config
 from schemas.errors import UserError
 
@@ -45,6 +49,10 @@ METHODS: dict[str, dict[str, dict[str, Any]]] = {
 """What each method changes in the config; all have the same number of optimiser steps."""
 
 
+MARKER = "demo.json"
+"""Says that a demo made the folder, and how."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One row of the table.
@@ -53,7 +61,7 @@ class Outcome:
         weights: number of the student's weights.
         accuracy, agreement: fractions of the held-out images.
         stored: samples of the data set.
-        seconds: of all stages but the evaluation.
+        seconds: of all stages but the evaluation; None where they were broken off and resumed.
         url: directory of the run.
     """
 
@@ -62,36 +70,90 @@ class Outcome:
     accuracy: float
     agreement: float
     stored: int
-    seconds: float
+    seconds: float | None
     url: str
 
 
-def prepare(folder: Path, progress: Progress, seed: int = 0) -> Taught:
-    """Write the data and a trained teacher into `folder`.
+@dataclass(frozen=True)
+class Demo:
+    """What the demo found: the teacher, and the outcome of each method."""
+
+    teacher: Taught
+    outcomes: list[Outcome]
+
+
+def run_demo(folder: Path, progress: Progress, *, seed: int = 0, restart: bool = False) -> Demo:
+    """Teach a student in every way of `METHODS`; what a demo with the same seed left in `folder` is taken up.
+
+    Args:
+        folder: receives the images, the teacher and one run per method.
+        progress: where to report.
+        seed: of the teacher and of all students.
+        restart: throw away what an earlier demo left.
 
     Raises:
-        UserError: scikit-learn is not installed.
+        UserError: `folder` holds something else, or scikit-learn is not installed.
     """
-    _write_digits(folder)
-    return train_teacher(_config(folder, "plain KD", seed), epochs=EPOCHS, batch_size=64, lr=3e-3, progress=progress)
+    with _one_thread():
+        _take(folder, seed, restart)
+        _write_digits(folder)
+        teacher = _teach(_config(folder, "plain KD", seed), progress)
+        progress.say(f"teacher: {teacher.accuracy:.1%} right on held-out digits, {teacher.weights:,} weights")
+        return Demo(teacher, [_run(method, _config(folder, method, seed), progress) for method in METHODS])
 
 
-def compare(folder: Path, progress: Progress, seed: int = 0) -> Iterator[Outcome]:
-    """Run every method from end to end and yield its outcome."""
-    for method in METHODS:
-        config = _config(folder, method, seed)
-        progress.say(method)
-        begin = time.perf_counter()
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For nets this small several threads wait for each other longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _take(folder: Path, seed: int, restart: bool) -> None:
+    """Make `folder` this demo's own."""
+    place = Folder(str(folder))
+    wanted = {"bpkd": VERSION, "seed": seed, "teacher_epochs": EPOCHS, "student_steps": STEPS}
+    empty = not folder.exists() or not any(folder.iterdir())
+    if not empty and not place.exists(MARKER):
+        raise UserError(f"{folder} is not empty and no demo made it; name another folder with --output")
+    if not empty and restart:
+        place.write(MARKER, b"{}")  # what is left when this is broken off is nobody's
+        for path in folder.iterdir():
+            if path.name != MARKER:
+                place.remove(path.name)
+    elif not empty and (found := json.loads(place.read(MARKER))) != wanted:
+        differing = [
+            f"{name} = {found.get(name)}, now {value}" for name, value in wanted.items() if found.get(name) != value
+        ]
+        raise UserError(f"{folder}: the demo there has {differing[0]}; use --restart, or another folder with --output")
+    place.write(MARKER, json.dumps(wanted).encode())
+
+
+def _teach(config: Config, progress: Progress) -> Taught:
+    if Path(config.locate(str(config.teacher.weights))).exists():
+        return measure_teacher(config)
+    return train_teacher(config, epochs=EPOCHS, batch_size=64, lr=3e-3, progress=progress)
+
+
+def _run(method: str, config: Config, progress: Progress) -> Outcome:
+    """One method from end to end."""
+
+    def stages() -> int:
         cache(config, progress=progress)
         mine(config, progress=progress)
         stored = export(config, progress=progress).samples
         train(config, progress=progress)
-        record_config(config)
-        seconds = time.perf_counter() - begin
-        figures = evaluate(config, progress=progress)
-        yield Outcome(
-            method, _weights(config), figures["accuracy"], figures["agreement"], stored, seconds, config.output
-        )
+        return stored
+
+    progress.say(method)
+    stored, seconds = timed(config.output, stages)
+    record_config(config)
+    figures = evaluate(config, progress=progress)
+    return Outcome(method, _weights(config), figures["accuracy"], figures["agreement"], stored, seconds, config.output)
 
 
 def _config(folder: Path, method: str, seed: int) -> Config:

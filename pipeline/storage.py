@@ -45,11 +45,11 @@ class Folder:
 
     def names(self) -> list[str]:
         """Names of the files directly inside, sorted; empty when there is no such directory."""
-        try:
-            found = self._fs.ls(self._root, detail=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return sorted(posixpath.basename(item["name"]) for item in found if item["type"] == "file")
+        return self._list("file")
+
+    def folders(self) -> list[str]:
+        """Names of the directories directly inside, sorted; empty when there is no such directory."""
+        return self._list("directory")
 
     def open(self, name: str) -> IO[bytes]:
         handle: IO[bytes] = self._fs.open(self.path(name), "rb")
@@ -77,6 +77,13 @@ class Folder:
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
+
+    def _list(self, type_: str) -> list[str]:
+        try:
+            found = self._fs.ls(self._root, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(posixpath.basename(item["name"].rstrip("/")) for item in found if item["type"] == type_)
 
     def remove(self, name: str = "") -> None:
         """Remove a file, or a directory with all that is in it; nothing happens when it is absent."""

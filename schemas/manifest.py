@@ -17,7 +17,8 @@ class _Strict(BaseModel):
 class FileEntry(_Strict):
     """One file of an artifact.
 
-    `path` is relative to the manifest, with forward slashes; of its `samples`, `source` are the user's own.
+    `path` is relative to the manifest, with forward slashes; of its `samples`, `source` are the user's own and
+    `labelled` have a label.
     """
 
     path: str
@@ -25,6 +26,7 @@ class FileEntry(_Strict):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     samples: int = Field(0, ge=0)
     source: int = Field(0, ge=0)
+    labelled: int = Field(0, ge=0)
 
 
 class FailedSample(_Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Options = dict[str, float | int | str | bool]
+
+_BYTES = r"^(\d+(?:\.\d+)?) ?([KMGkmg]i?[Bb])$"
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 def _named(known: Registry) -> Any:
@@ -120,9 +124,17 @@ class MineConfig(Section):
 
 class ExportConfig(Section):
     format: _named(registry.FORMATS) = Field("webdataset", description="webdataset or parquet")  # type: ignore[valid-type]
-    shard_size: int | str = Field(4096, description='samples in a shard, or bytes as "64MB"')
+    shard_size: Count | Annotated[str, Field(pattern=_BYTES)] = Field(
+        4096, description='samples in a shard, or bytes as "64MB"'
+    )
     include_source: bool = Field(True, description="false: auxiliary samples only")
     split: str = Field("train", pattern=r"^[A-Za-z0-9_]+$", description="name of the split, and start of file names")
+
+    @property
+    def shard_bytes(self) -> float | None:
+        """The size of a shard where it is given in bytes."""
+        match = re.fullmatch(_BYTES, str(self.shard_size))
+        return float(match[1]) * _UNITS[match[2].upper()] if match else None
 
 
 class TrainConfig(Section):
@@ -154,6 +166,6 @@ class TrainConfig(Section):
         if isinstance(values, dict):
             if values.get("steps") is not None and values.get("epochs") is not None:
                 raise ValueError("set steps or epochs, not both")
-            if values.get("epochs") is None:
-                return {"steps": 3000, **values}
+            if values.get("steps") is None and values.get("epochs") is None:
+                return {**values, "steps": 3000}
         return values

@@ -17,43 +17,29 @@ if TYPE_CHECKING:
 @click.command(epilog=example("bpkd demo", "bpkd demo --output /tmp/demo --json"))
 @click.option("--output", default="runs/demo", show_default=True, type=click.Path(), help="Where everything goes.")
 @click.option("--seed", default=0, show_default=True, help="Of the teacher and of all students.")
+@click.option("--restart", is_flag=True, help="Throw away what an earlier demo left and begin anew.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @common
 @click.pass_context
-def demo(ctx: click.Context, output: str, seed: int, as_json: bool) -> None:
+def demo(ctx: click.Context, output: str, seed: int, restart: bool, as_json: bool) -> None:
     """Teach a small student real handwriting from 100 images, in four ways.
 
-    A teacher is trained on all 1,347 training images that scikit-learn ships; the students see 100 of them. The folder
-    is emptied first.
+    A teacher is trained on all 1,347 training images that scikit-learn ships; the students see 100 of them. What an
+    interrupted demo has finished is kept; run it again to resume.
     """
     from cli.progress import make_progress
-    from pipeline.demo import SEEN, compare, prepare
-    from pipeline.storage import Folder
+    from pipeline.demo import SEEN, run_demo
 
-    progress = make_progress(quiet=ctx.ensure_object(Settings).quiet)
-    folder = Path(output).absolute()
-    _clear(folder)
-    teacher = prepare(folder, progress, seed)
-    progress.say(f"teacher: {teacher.accuracy:.1%} right on held-out digits, {teacher.weights:,} weights")
-    outcomes = list(compare(folder, progress, seed))
+    settings = ctx.ensure_object(Settings)
+    settings.restart = restart
+    progress = make_progress(quiet=settings.quiet)
+    found = run_demo(Path(output).absolute(), progress, seed=seed, restart=restart)
     if as_json:
-        _print_json(teacher.accuracy, outcomes)
+        _print_json(found.teacher.accuracy, found.outcomes)
         return
-    _print_table(outcomes, SEEN)
-    best = Folder(outcomes[-1].url).url
+    _print_table(found.outcomes, SEEN)
+    best = found.outcomes[-1].url
     click.echo(f"data set  {best}/dataset\nstudent   {best}/student/model.safetensors\nconfig    {best}/config.toml")
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
-    from pipeline.storage import Folder
-    from schemas.errors import UserError
-
-    marker = "digits-train.parquet"
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / marker).exists():
-            raise UserError(f"{folder} is not empty and no demo made it; name another folder with --output")
-        Folder(str(folder)).remove()
 
 
 def _print_table(outcomes: list[Outcome], seen: int) -> None:
@@ -70,7 +56,7 @@ def _print_table(outcomes: list[Outcome], seen: int) -> None:
             f"{outcome.accuracy:.1%}",
             f"{outcome.agreement:.1%}",
             f"{outcome.stored:,}",
-            f"{outcome.seconds:.1f}",
+            "resumed" if outcome.seconds is None else f"{outcome.seconds:.1f}",
             style="bold" if outcome is outcomes[-1] else None,
         )
     Console().print(table)

@@ -17,6 +17,7 @@ from schemas.config import Config
 from schemas.manifest import Manifest
 from schemas.registry import Registry
 
+_CACHE = {"teacher_logits": "Cache to use; by default the run's own."}
 _OUTPUT = {"output": "Directory or URL that receives it; by default within the run."}
 
 Render = Callable[[Any, str, bool], None]
@@ -50,7 +51,7 @@ def _stage(
     notes = "\n\n".join(f"{key} takes {', '.join(known.names)}." for key, known in (names or {}).items())
     command: Callable[..., Any] = on_config(run)
     for option, help_ in reversed((takes or {}).items()):
-        command = click.option(f"--{option}", metavar="URL", help=help_)(command)
+        command = click.option(f"--{option.replace('_', '-')}", metavar="URL", help=help_)(command)
     return click.command(name, help=text, epilog=example(f"bpkd {name} config.toml", notes=notes))(command)
 
 
@@ -98,6 +99,7 @@ mine = _stage(
     "Train an opponent and climb to auxiliary samples against it, round by round. Needs the cache.",
     url=str,
     render=_render_rounds,
+    takes=_CACHE,
     names={
         "mine.objective": registry.OBJECTIVES,
         "mine.step_rule": registry.STEP_RULES,
@@ -110,7 +112,7 @@ export = _stage(
     "Write source and auxiliary samples as one data set that can be shared. Needs the cache and all rounds.",
     url=layout.dataset,
     render=_render_artifact,
-    takes=_OUTPUT,
+    takes={**_CACHE, **_OUTPUT},
     names={"export.format": registry.FORMATS},
 )
 train = _stage(

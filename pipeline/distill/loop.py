@@ -115,6 +115,7 @@ def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epo
             if skip >= count:
                 skip -= count
                 continue
+            window = None  # so that two are never held at once
             window = only or pool.load(int(index))
             for batch in _window_batches(window, plan, segment.seed, epoch, int(index), skip):
                 yield batch

@@ -1,5 +1,5 @@
 """Kinds of samples: how they are decoded, shown to a model and stored. `schemas.registry.KINDS` lists them."""
 
-from pipeline.kinds.base import Kind, Stored
+from pipeline.kinds.base import Kind, Members, Stored
 
-__all__ = ["Kind", "Stored"]
+__all__ = ["Kind", "Members", "Stored"]

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import io
-import math
-import tokenize
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
-from pipeline.kinds.base import Stored
+from pipeline.kinds.base import Members, Stored
+from pipeline.npy import from_npy, from_npys, to_npy, to_npys
 from schemas.errors import SampleError
 
-_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_NPY = "input.npy"
 
 
 class ArrayKind:
     """Vectors of D finite numbers; stored as float32 (D,)."""
 
     column = "tensor"
-    extension = "input.npy"
+    extensions: tuple[str, ...] = (_NPY,)
+    feature: dict[str, Any] | None = None
+    dtype: np.dtype[Any] = np.dtype(np.float32)
     natural_bounds: tuple[float, float] | None = None
 
     def decode(self, payload: Any) -> Stored:
@@ -33,7 +35,10 @@ class ArrayKind:
         if isinstance(payload, SampleError):
             raise payload
         if isinstance(payload, bytes | bytearray | memoryview):
-            payload = _from_npy(bytes(payload))
+            try:
+                payload = from_npy(bytes(payload))
+            except ValueError as error:
+                raise SampleError(f"broken .npy: {error}") from None
         values = _numbers(payload)
         if values.ndim > 1 or not values.size:
             raise SampleError(f"shape {values.shape}; arrays are vectors with at least one number")
@@ -45,9 +50,7 @@ class ArrayKind:
 
     def encode(self, stored: Stored) -> bytes:
         """A `.npy` file; stored is float32 (D,)."""
-        sink = io.BytesIO()
-        np.save(sink, np.asarray(stored, np.float32), allow_pickle=False)
-        return sink.getvalue()
+        return to_npy(np.asarray(stored, np.float32))
 
     def to_inputs(self, stored: Stored | torch.Tensor) -> torch.Tensor:
         """float32 (N, D) -> a copy of the same."""
@@ -60,42 +63,28 @@ class ArrayKind:
         vectors: npt.NDArray[np.float32] = inputs.detach().to("cpu", torch.float32, copy=True).numpy()
         return vectors
 
+    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
+        return pa.list_(pa.float32(), shape[0])
+
+    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1), pa.float32()), stored.shape[1])
+
+    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
+        values = column.flatten().to_numpy(zero_copy_only=False)
+        vectors: npt.NDArray[np.float32] = values.astype(np.float32).reshape(-1, *shape)
+        finite = np.isfinite(vectors).all(axis=1)
+        if not finite.all():
+            raise SampleError(f"row {int(finite.argmin())} holds a value that is missing or not finite")
+        return vectors
+
+    def to_members(self, column: pa.Array) -> Members:
+        return {_NPY: to_npys(self.from_column(column, (column.type.list_size,)))}
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
+        return self.to_column(keys, from_npys(members[_NPY], self.dtype, shape))
+
     def describe(self, shape: tuple[int, ...]) -> str:
         return f"a vector of {shape[0]}"
-
-
-def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, whether in Fortran order, dtype) of a `.npy` file; `file` is left at the first value.
-
-    Raises:
-        ValueError: not a `.npy` file, or one that holds Python objects.
-    """
-    version = np.lib.format.read_magic(file)
-    if version not in _READERS:
-        raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not read")
-    try:
-        shape, fortran, dtype = _READERS[version](file)
-    except (SyntaxError, TypeError, RecursionError, tokenize.TokenError) as error:
-        raise ValueError(f"damaged header: {error}") from None
-    if min(shape, default=0) < 0 or not dtype.itemsize:
-        raise ValueError(f"damaged header: shape {shape} of {dtype}")
-    if dtype.hasobject:
-        raise ValueError("holds Python objects, which would need pickle")
-    return shape, fortran, dtype
-
-
-def _from_npy(data: bytes) -> npt.NDArray[Any]:
-    """The array in a `.npy` file, whose size is checked before anything is allocated."""
-    file = io.BytesIO(data)
-    try:
-        shape, fortran, dtype = npy_header(file)
-        expected = math.prod(shape) * dtype.itemsize
-        if len(data) - file.tell() != expected:
-            raise ValueError(f"{len(data) - file.tell()} bytes of values, the header promises {expected}")
-        values = np.frombuffer(data, dtype, offset=file.tell())
-    except (ValueError, EOFError) as error:
-        raise SampleError(f"broken .npy: {error}") from None
-    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def _numbers(payload: Any) -> npt.NDArray[Any]:

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 
 Stored = npt.NDArray[Any]
 """Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays."""
 
+Members = Mapping[str, Sequence[bytes]]
+"""Files in a WebDataset tar: extension -> N files, one per sample."""
+
 
 class Kind(Protocol):
     """How one kind of sample is decoded, shown to a model and stored again.
 
-    `decode` and `encode` treat one sample without the leading N; `to_inputs` and `to_stored` treat a batch.
-    `to_stored(to_inputs(x)) == x` and `decode(encode(x)) == x` hold for every stored x, so that a label made for the
-    stored form belongs to exactly what a reader will see.
+    `decode` and `encode` treat one sample without the leading N; the others treat a batch.
+    `to_stored(to_inputs(x)) == x`, `decode(encode(x)) == x` and `from_column(to_column(keys, x)) == x` hold for every
+    stored x, so that a label made for the stored form belongs to exactly what a reader will see.
+
+    A new kind is a class in a file of this folder and a line in `schemas.registry.KINDS`.
     """
 
     column: str
     """Name of its Parquet column: image or tensor."""
 
-    extension: str
-    """Of its member in a WebDataset tar: png or input.npy."""
+    extensions: tuple[str, ...]
+    """Of its members in a WebDataset tar: png or input.npy."""
+
+    feature: dict[str, Any] | None
+    """Its column's feature for Hugging Face `datasets`, None where the Arrow type says it all."""
+
+    dtype: np.dtype[Any]
+    """Of the stored form."""
 
     natural_bounds: tuple[float, float] | None
     """Valid range of every input, None where only the data can tell."""
@@ -43,6 +57,29 @@ class Kind(Protocol):
 
     def to_stored(self, inputs: torch.Tensor) -> Stored:
         """The nearest storable samples."""
+
+    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
+        """Type of the column for stored samples of `shape`."""
+
+    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
+        """N keys and stored samples (N, ...) -> column of N rows."""
+
+    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
+        """Column of N rows -> stored samples (N, *shape), in memory of their own.
+
+        Raises:
+            SampleError: a row is broken or of another shape; the message says which.
+        """
+
+    def to_members(self, column: pa.Array) -> Members:
+        """Column -> files in a tar."""
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
+        """Files in a tar -> column, as `to_column` makes it. Images are not decoded.
+
+        Raises:
+            ValueError: a file cannot be such a sample.
+        """
 
     def describe(self, shape: tuple[int, ...]) -> str:
         """A sample's shape in the user's words, for messages."""

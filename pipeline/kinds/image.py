@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.kinds.base import Stored
+from pipeline.kinds.base import Members, Stored
 from schemas.errors import SampleError
 
 MAX_PIXELS = 178_956_970
 """An image that claims more is refused before it is decoded (Pillow's own limit against decompression bombs)."""
+
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+"""Of a column that Hugging Face `datasets` reads as `Image`."""
 
 # Raster formats only: Pillow would also hand PostScript to an interpreter.
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -35,7 +40,9 @@ class ImageKind:
     """
 
     column = "image"
-    extension = "png"
+    extensions: tuple[str, ...] = ("png",)
+    feature: dict[str, Any] | None = {"_type": "Image"}  # noqa: RUF012
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
     natural_bounds: tuple[float, float] | None = (0.0, 1.0)
 
     def __init__(self, mode: str | None = None, size: tuple[int, int] | None = None) -> None:
@@ -74,6 +81,30 @@ class ImageKind:
         pixels: npt.NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
         return pixels
 
+    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
+        return IMAGE_TYPE
+
+    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
+        return _column(keys, [self.encode(image) for image in stored])
+
+    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
+        stored = np.empty((len(column), *shape), self.dtype)
+        for row, data in enumerate(column.field("bytes").to_pylist()):
+            try:
+                image = self.decode(data)
+            except SampleError as error:
+                raise SampleError(f"row {row}: {error}") from None
+            if image.shape != shape:
+                raise SampleError(f"row {row} is {self.describe(image.shape)}, must be {self.describe(shape)}")
+            stored[row] = image
+        return stored
+
+    def to_members(self, column: pa.Array) -> Members:
+        return {"png": column.field("bytes").to_pylist()}
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
+        return _column(keys, members["png"])
+
     def describe(self, shape: tuple[int, ...]) -> str:
         channels, height, width = shape
         return f"{height}x{width} {_MODES.get(channels, f'with {channels} channels')}"
@@ -85,6 +116,11 @@ class ImageKind:
         if self.size is not None and image.size != self.size[::-1]:
             image = image.resize(self.size[::-1], Image.Resampling.BICUBIC)
         return image
+
+
+def _column(keys: Sequence[str], files: Sequence[bytes]) -> pa.Array:
+    paths = pa.array([f"{key}.png" for key in keys], pa.string())
+    return pa.StructArray.from_arrays([pa.array(files, pa.binary()), paths], fields=list(IMAGE_TYPE))
 
 
 def _open(data: bytes) -> Image.Image:

@@ -1,7 +1,7 @@
 """Load a model from its spec, wrap it, check it, save it; and a few reference nets."""
 
 from pipeline.models.factory import build_model
-from pipeline.models.load import Role, check_outputs, compatible, freeze, load_model, pick_device
+from pipeline.models.load import Role, check_outputs, compatible, freeze, frozen, load_model, pick_device
 from pipeline.models.weights import count_parameters, fit_weights, read_weights, weights_bytes, weights_sha256
 from pipeline.models.wrapper import Wrapped, unwrap
 
@@ -14,6 +14,7 @@ __all__ = [
     "count_parameters",
     "fit_weights",
     "freeze",
+    "frozen",
     "load_model",
     "pick_device",
     "read_weights",

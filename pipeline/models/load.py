@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Literal, TypeVar
 
@@ -72,6 +73,21 @@ def load_model(
 def freeze(model: Model) -> Model:
     """`model` itself, in eval mode and with parameters that take no gradient."""
     return model.eval().requires_grad_(False)
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Freeze `model` for a while; every flag is afterwards as it was, those that its author set included."""
+    training = [(module, module.training) for module in model.modules()]
+    gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    freeze(model)
+    try:
+        yield
+    finally:
+        for module, flag in training:
+            module.training = flag
+        for parameter, flag in gradients:
+            parameter.requires_grad_(flag)
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from schemas.errors import UserError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport
 
 PROGRESS = "_progress"
-FINGERPRINT = f"{PROGRESS}/fingerprint.json"
+BEGUN = f"{PROGRESS}/begun.json"
 FAILURES = "failures.jsonl"
 
 
@@ -34,9 +34,43 @@ def read_manifest(url: str, made_by: str) -> Manifest:
     """
     folder = Folder(url)
     if not folder.exists(MANIFEST):
-        state = "is not finished" if folder.exists(FINGERPRINT) else "does not exist"
+        state = "is not finished" if folder.exists(BEGUN) else "does not exist"
         raise UserError(f"{url} {state}; make it with `bpkd {made_by}`")
     return _parse(folder)
+
+
+def identity(manifest: Manifest) -> dict[str, Any]:
+    """What a later artifact remembers of one that it was made from: its fingerprint, and one hash over its files."""
+    files = json.dumps([[file.path, file.sha256] for file in manifest.files])
+    return {**manifest.fingerprint, "files": sha256(files.encode())}
+
+
+def require_same(url: str, found: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
+    """Compare two fingerprints.
+
+    Raises:
+        UserError: they differ; names the first difference with both values, the others by path, and `remedy`.
+    """
+    differing = sorted(_differences(found, json.loads(json.dumps(wanted))))
+    if differing:
+        path, was, now = differing[0]
+        more = f" (other too: {', '.join(path for path, *_ in differing[1:])})" if len(differing) > 1 else ""
+        raise UserError(f"{url} was made with {path} = {was}, now it is {now}{more}; {remedy}")
+
+
+def discard(url: str, name: str) -> None:
+    """Remove an artifact, finished or not; nothing happens where there is none.
+
+    Raises:
+        UserError: what is there is no artifact, or another kind of artifact.
+    """
+    folder = Folder(url)
+    begun = _begun(folder)
+    found = _parse(folder).artifact if folder.exists(MANIFEST) else begun and begun["artifact"]
+    if found == name:
+        folder.remove()
+    elif found is not None or folder.names():
+        raise UserError(f"{url} holds {f'a {found}' if found else 'other files'}, no {name}; it is left as it is")
 
 
 def _parse(folder: Folder) -> Manifest:
@@ -48,6 +82,11 @@ def _parse(folder: Folder) -> Manifest:
         raise UserError(f"{folder.url}/{MANIFEST}: {place}: {problem['msg']}") from None
 
 
+def _begun(folder: Folder) -> dict[str, Any] | None:
+    begun: dict[str, Any] | None = json.loads(folder.read(BEGUN)) if folder.exists(BEGUN) else None
+    return begun
+
+
 class Artifact:
     """One artifact being made, resumed or found complete.
 
@@ -57,8 +96,12 @@ class Artifact:
         fingerprint: JSON-like; everything that decides its content.
         restart: throw away what is there.
 
+    Attributes:
+        manifest: None until it is complete.
+        new: nothing was there when this object was made.
+
     Raises:
-        UserError: what is there was made from something else.
+        UserError: what is there was made from something else, or is something else.
     """
 
     def __init__(self, url: str, name: str, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
@@ -66,14 +109,20 @@ class Artifact:
         self.name = name
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         self.manifest: Manifest | None = None
+        self.new = False
         if restart:
-            self.folder.remove()
+            discard(url, name)
+        begun = _begun(self.folder)
         if self.folder.exists(MANIFEST):
             self.manifest = _parse(self.folder)
-            self._same(self.manifest.fingerprint)
+            self._require(self.manifest.artifact, self.manifest.fingerprint)
             self._tidy()
-        elif self.folder.exists(FINGERPRINT):
-            self._same(json.loads(self.folder.read(FINGERPRINT)))
+        elif begun is not None:
+            self._require(begun["artifact"], begun["fingerprint"])
+        elif self.folder.names():
+            raise UserError(f"{url} holds other files; name another place for the {name}")
+        else:
+            self.new = True
 
     def done(self, unit: str) -> bool:
         """Whether `unit` is committed."""
@@ -83,11 +132,12 @@ class Artifact:
         """What was committed as `unit`."""
         return ShardReport.model_validate_json(self.folder.read(f"{PROGRESS}/{unit}.json"))
 
-    def write(self, path: str, data: bytes, samples: int = 0, source: int = 0) -> FileEntry:
+    def write(self, path: str, data: bytes, *, samples: int = 0, source: int = 0, labelled: int = 0) -> FileEntry:
         """Write one file; it counts once its entry is committed."""
         self._begin()
         self.folder.write(path, data)
-        return FileEntry(path=path, bytes=len(data), sha256=sha256(data), samples=samples, source=source)
+        digest = sha256(data)
+        return FileEntry(path=path, bytes=len(data), sha256=digest, samples=samples, source=source, labelled=labelled)
 
     def commit(
         self,
@@ -115,7 +165,8 @@ class Artifact:
         """Write the manifest over all units, in their order, and forget the progress."""
         files: list[FileEntry] = []
         failures: list[FailedSample] = []
-        for report in self._reports(units):
+        for unit in units:
+            report = self.report(unit)
             files += report.files
             failures += report.failures
         if failures:
@@ -133,12 +184,10 @@ class Artifact:
         self._tidy()
         return self.manifest
 
-    def _reports(self, units: Iterable[str]) -> Iterator[ShardReport]:
-        return (self.report(unit) for unit in units)
-
     def _begin(self) -> None:
-        if not self.folder.exists(FINGERPRINT):
-            self.folder.write(FINGERPRINT, json.dumps(self.fingerprint, indent=1).encode())
+        if not self.folder.exists(BEGUN):
+            begun = {"artifact": self.name, "fingerprint": self.fingerprint}
+            self.folder.write(BEGUN, json.dumps(begun, indent=1).encode())
 
     def _tidy(self) -> None:
         self.folder.remove(PROGRESS)
@@ -146,15 +195,11 @@ class Artifact:
             if name.endswith(".tmp"):
                 self.folder.remove(name)
 
-    def _same(self, found: dict[str, Any]) -> None:
-        differing = sorted(_differences(found, self.fingerprint))
-        if differing:
-            path, was, now = differing[0]
-            more = f" (other too: {', '.join(path for path, *_ in differing[1:])})" if len(differing) > 1 else ""
-            raise UserError(
-                f"{self.folder.url} was made with {path} = {was}, now it is {now}{more}; "
-                "use --restart to make it anew, or another run.output"
-            )
+    def _require(self, name: str, fingerprint: dict[str, Any]) -> None:
+        if name != self.name:
+            raise UserError(f"{self.folder.url} holds a {name}; name another place for the {self.name}")
+        remedy = "use --restart to make it anew, or another run.output"
+        require_same(self.folder.url, fingerprint, self.fingerprint, remedy)
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:

@@ -22,6 +22,7 @@ def keep_grew(gaps: pl.DataFrame, fraction: float) -> pl.Series:
 
 def keep_top(gaps: pl.DataFrame, fraction: float) -> pl.Series:
     """The `fraction` of the shard with the largest gaps, rounded up; ties go to the earlier row."""
-    count = math.ceil(fraction * gaps.height)
+    # 0.07 * 100 is 7.000000000000001 in binary; that is 7 samples and not 8.
+    count = math.ceil(round(fraction * gaps.height, 9))
     rank = gaps["gap_after"].rank("ordinal", descending=True)
     return rank <= count

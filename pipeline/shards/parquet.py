@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import zip_longest
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,8 +23,25 @@ class ParquetFormat:
     def read(self, data: bytes, rows: RowFormat) -> pa.Table:
         table = parquet_to_table(data)
         if table.schema != rows.schema:
-            raise UserError(f"columns are {table.schema.names}, the manifest promises {rows.schema.names}")
+            raise UserError(_difference(table.schema, rows.schema))
         return table
+
+
+def _difference(found: pa.Schema, promised: pa.Schema) -> str:
+    """The first column that is not as promised."""
+    for ours, theirs in zip_longest(promised, found):
+        if ours is None:
+            return f"column {theirs.name!r} is none that the manifest promises"
+        if theirs is None or theirs.name != ours.name:
+            place = "the columns end" if theirs is None else f"there is {theirs.name!r}"
+            return f"{place} where the manifest promises column {ours.name!r} ({ours.type})"
+        if theirs != ours:
+            return f"column {ours.name!r} is {_type(theirs)}, the manifest promises {_type(ours)}"
+    raise AssertionError("the schemas are equal")
+
+
+def _type(field: pa.Field) -> str:
+    return f"{field.type}" + ("" if field.nullable else " not null")
 
 
 def table_to_parquet(table: pa.Table) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -19,10 +20,11 @@ from schemas.manifest import FileEntry, Manifest
 
 
 class Part(Protocol):
-    """One piece. `samples` and `source` (how many of them are the user's own) are known without reading it."""
+    """One piece. How many samples it has, how many of them are the user's own and labelled, is known beforehand."""
 
     samples: int
     source: int
+    labelled: int
 
     def rows(self) -> Rows:
         """The samples as arrays."""
@@ -43,7 +45,7 @@ class SourcePart:
     def __init__(self, samples: Samples, chunk: Chunk, cache: Folder, entry: FileEntry, rows: RowFormat) -> None:
         self._samples, self._chunk = samples, chunk
         self._cache, self._entry, self._format = cache, entry, rows
-        self.samples = self.source = entry.samples
+        self.samples, self.source, self.labelled = entry.samples, entry.source, entry.labelled
 
     def rows(self) -> Rows:
         block = self._samples.read(self._chunk)
@@ -74,7 +76,7 @@ class FilePart:
 
     def __init__(self, folder: Folder, entry: FileEntry, rows: RowFormat, format: ShardFormat) -> None:
         self._folder, self._entry, self._rows, self._format = folder, entry, rows, format
-        self.samples, self.source = entry.samples, entry.source
+        self.samples, self.source, self.labelled = entry.samples, entry.source, entry.labelled
 
     def rows(self) -> Rows:
         try:
@@ -129,6 +131,11 @@ def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardForma
     """Every shard of a data set, or of one round's auxiliary samples."""
     folder = Folder(url)
     return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
+
+
+def sample_bytes(rows: RowFormat) -> int:
+    """Memory that one decoded sample takes."""
+    return math.prod(rows.shape) * np.dtype(rows.kind_.dtype).itemsize + 4 * rows.width + 16
 
 
 def shard_name(index: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 import torch
 
 from pipeline.distill.pool import Window
-from pipeline.kinds.base import Kind
 from pipeline.seeds import numpy_generator
-from pipeline.shards.parts import Part, group
+from pipeline.shards.parts import Part, group, sample_bytes
 from pipeline.shards.rows import RowFormat
+from schemas.errors import BpkdError
 
 
 class PartsPool:
@@ -22,39 +21,54 @@ class PartsPool:
     Args:
         parts: where the samples lie.
         rows: their format.
-        memory_mb: of one window; a data set that fits is one window, shuffled as a whole.
+        memory_mb: of one window; a data set that fits is one window, shuffled as a whole. While a window is loaded,
+            one part is in memory besides.
         seed: of the packing.
-        device: that the windows are moved to.
+        device: that the windows are on.
     """
 
     def __init__(
         self, parts: Sequence[Part], rows: RowFormat, *, memory_mb: int, seed: int, device: torch.device
     ) -> None:
-        per_sample = math.prod(rows.shape) * (1 if rows.kind_.column == "image" else 4) + 4 * rows.width + 16
-        limit = max(1, memory_mb * 2**20 // per_sample)
-        self._kind: Kind = rows.kind_
-        self._device = device
+        limit = max(1, memory_mb * 2**20 // sample_bytes(rows))
+        self._rows, self._device = rows, device
         self._groups = group([part for part in parts if part.samples], limit, numpy_generator(seed, "windows"))
         self.sizes = [_size(parts) for parts in self._groups]
 
     def load(self, index: int) -> Window:
-        pieces = [part.rows() for part in self._groups[index]]
+        """Window `index`.
+
+        Raises:
+            BpkdError: a part does not hold as many samples as it promised.
+        """
+        window = self._allocate(sum(self.sizes[index]))
+        start = 0
+        for part in self._groups[index]:
+            rows = part.rows()
+            if len(rows) != part.samples:
+                raise BpkdError(f"{part} gave {len(rows)} samples, promised were {part.samples}")
+            place = slice(start, start + len(rows))
+            window.stored[place] = torch.from_numpy(rows.stored)
+            window.logits[place] = rows.logits
+            window.labels[place] = torch.from_numpy(rows.labels)
+            window.is_source[place] = rows.is_source
+            start = place.stop
+        return window
+
+    def _allocate(self, count: int) -> Window:
+        rows, labels = self._rows, self._rows.labels_
         return Window(
-            stored=_join([piece.stored for piece in pieces]).to(self._device),
-            logits=torch.cat([piece.logits for piece in pieces]).to(self._device),
-            labels=_join([piece.labels for piece in pieces]).to(self._device),
-            is_source=np.concatenate([piece.is_source for piece in pieces]),
-            to_inputs=self._to_inputs,
+            stored=self._empty((count, *rows.shape), rows.kind_.dtype),
+            logits=self._empty((count, rows.width), np.dtype(np.float32)),
+            labels=self._empty((count, *labels.shape), labels.dtype),
+            is_source=np.empty(count, np.bool_),
+            to_inputs=rows.kind_.to_inputs,
         )
 
-    def _to_inputs(self, stored: torch.Tensor) -> torch.Tensor:
-        return self._kind.to_inputs(stored)
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
+        return torch.empty(shape, dtype=torch.from_numpy(np.empty(0, dtype)).dtype, device=self._device)
 
 
 def _size(parts: Sequence[Part]) -> tuple[int, int]:
     source = sum(part.source for part in parts)
     return source, sum(part.samples for part in parts) - source
-
-
-def _join(arrays: Sequence[np.ndarray[Any, Any]]) -> torch.Tensor:
-    return torch.from_numpy(np.concatenate(arrays))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
-from pipeline.kinds.base import Kind, Stored
+from pipeline.kinds import Kind, Stored
+from pipeline.kinds.image import IMAGE_TYPE as IMAGE_TYPE
 from pipeline.logits import Codec
+from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
 from schemas.registry import CODECS, KINDS
 
-IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SOURCE, AUXILIARY = "source", "auxiliary"
 
 
@@ -81,25 +84,30 @@ class RowFormat:
     targets: int = 1
     class_names: tuple[str, ...] | None = None
 
-    @property
+    @cached_property
     def kind_(self) -> Kind:
+        """What `kind` names."""
         kind: Kind = KINDS.build(self.kind)
         return kind
 
-    @property
+    @cached_property
     def codec_(self) -> Codec:
+        """What `codec` names."""
         codec: Codec = CODECS.build(self.codec)
         return codec
 
-    @property
+    @cached_property
+    def labels_(self) -> LabelColumn:
+        """The label column of the task."""
+        return ClassColumn(self.class_names) if self.task == "classification" else TargetColumn(self.targets)
+
+    @cached_property
     def schema(self) -> pa.Schema:
         """Arrow schema of a data set's table, with the metadata that Hugging Face `datasets` reads."""
-        payload = IMAGE_TYPE if self.kind_.column == "image" else pa.list_(pa.float32(), self.shape[0])
-        label = pa.int64() if self.task == "classification" else pa.list_(pa.float32(), self.targets)
         fields = [
             pa.field("key", pa.string(), nullable=False),
-            pa.field(self.kind_.column, payload, nullable=False),
-            pa.field("label", label),
+            pa.field(self.kind_.column, self.kind_.arrow_type(self.shape), nullable=False),
+            pa.field("label", self.labels_.arrow_type),
             pa.field("teacher_logits", self.codec_.column_type(self.width), nullable=False),
             pa.field("origin", pa.string(), nullable=False),
             pa.field("parent_key", pa.string()),
@@ -108,87 +116,62 @@ class RowFormat:
             pa.field("gap_after", pa.float32()),
             pa.field("steps", pa.int32()),
         ]
-        features = {field.name: self._feature(field) for field in fields}
+        known = {self.kind_.column: self.kind_.feature, "label": self.labels_.feature}
+        features = {field.name: known.get(field.name) or _feature(field.type) for field in fields}
         return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": features}})})
 
     def encode(self, rows: Rows, climbs: Climbs | None = None) -> pa.Table:
         """Rows -> table; `climbs` where they are auxiliary."""
-        count, schema = len(rows), self.schema
-        nothing = [None] * count
+        count = len(rows)
         columns = {
             "key": pa.array(rows.keys, pa.string()),
-            self.kind_.column: self._encode_stored(rows),
-            "label": self._encode_labels(rows.labels),
+            self.kind_.column: self.kind_.to_column(rows.keys, rows.stored),
+            "label": self.labels_.encode(rows.labels),
             "teacher_logits": self.codec_.encode(rows.logits),
-            "origin": pa.array([SOURCE if own else AUXILIARY for own in rows.is_source], pa.string()),
-            "parent_key": pa.array(climbs.parents if climbs else nothing, pa.string()),
-            "round": pa.array([climbs.round] * count if climbs else nothing, pa.int32()),
-            "gap_before": pa.array(climbs.gap_before if climbs else nothing, pa.float32()),
-            "gap_after": pa.array(climbs.gap_after if climbs else nothing, pa.float32()),
-            "steps": pa.array(climbs.steps if climbs else nothing, pa.int32()),
+            "origin": pc.if_else(pa.array(rows.is_source), SOURCE, AUXILIARY),
+            "parent_key": pa.array(climbs.parents, pa.string()) if climbs else pa.nulls(count, pa.string()),
+            "round": pa.repeat(pa.scalar(climbs.round if climbs else None, pa.int32()), count),
+            "gap_before": pa.array(climbs.gap_before, pa.float32()) if climbs else pa.nulls(count, pa.float32()),
+            "gap_after": pa.array(climbs.gap_after, pa.float32()) if climbs else pa.nulls(count, pa.float32()),
+            "steps": pa.array(climbs.steps, pa.int32()) if climbs else pa.nulls(count, pa.int32()),
         }
-        return pa.table(columns, schema=schema)
+        return pa.table(columns, schema=self.schema)
 
     def decode(self, table: pa.Table) -> Rows:
-        """Table -> rows.
+        """Table -> rows, in memory of their own.
 
         Raises:
             SampleError: a sample is broken, which a verified data set has none of.
         """
-        table = table.combine_chunks()
-        logits = table["teacher_logits"].combine_chunks() if table.num_rows else table["teacher_logits"]
+        # One batch, unless the images have more than 2 GiB, which is where an Arrow array of them ends.
+        batches = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+        pieces = [self._decode(batch) for batch in batches]
+        return pieces[0] if len(pieces) == 1 else _join(pieces)
+
+    def _decode(self, batch: pa.RecordBatch) -> Rows:
         return Rows(
-            keys=table["key"].to_pylist(),
-            stored=self._decode_stored(table),
-            labels=self._decode_labels(table["label"]),
-            logits=self.codec_.decode(logits) if table.num_rows else torch.zeros(0, self.width),
-            is_source=np.asarray(table["origin"].to_pylist()) == SOURCE,
+            keys=batch["key"].to_pylist(),
+            stored=self.kind_.from_column(batch[self.kind_.column], self.shape),
+            labels=self.labels_.decode(batch["label"]),
+            logits=self.codec_.decode(batch["teacher_logits"]),
+            is_source=pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False),
         )
 
-    def _encode_stored(self, rows: Rows) -> pa.Array:
-        if self.kind_.column != "image":
-            return pa.FixedSizeListArray.from_arrays(pa.array(rows.stored.reshape(-1), pa.float32()), self.shape[0])
-        encode, extension = self.kind_.encode, self.kind_.extension
-        images = [
-            {"bytes": encode(stored), "path": f"{key}.{extension}"}
-            for key, stored in zip(rows.keys, rows.stored, strict=True)
-        ]
-        return pa.array(images, IMAGE_TYPE)
 
-    def _decode_stored(self, table: pa.Table) -> Stored:
-        kind = self.kind_
-        column = table[kind.column]
-        if kind.column == "image":
-            images = [kind.decode(image["bytes"]) for image in column.to_pylist()]
-            return np.stack(images) if images else np.zeros((0, *self.shape), np.uint8)
-        values: Stored = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        return values.reshape(-1, *self.shape).astype(np.float32)
-
-    def _encode_labels(self, labels: npt.NDArray[Any]) -> pa.Array:
-        if self.task == "classification":
-            return pa.array(labels, pa.int64(), mask=labels < 0)
-        unknown = np.isnan(labels).any(axis=1)
-        return pa.array(
-            [None if u else row for u, row in zip(unknown, labels, strict=True)], pa.list_(pa.float32(), self.targets)
-        )
-
-    def _decode_labels(self, column: pa.ChunkedArray) -> npt.NDArray[Any]:
-        values = column.to_pylist()
-        if self.task == "classification":
-            return np.array([-1 if value is None else value for value in values], np.int64)
-        unknown = [float("nan")] * self.targets
-        return np.array([unknown if v is None else v for v in values], np.float32).reshape(-1, self.targets)
-
-    def _feature(self, field: pa.Field) -> dict[str, Any]:
-        if field.name == "image":
-            return {"_type": "Image"}
-        if field.name == "label" and self.class_names is not None:
-            return {"_type": "ClassLabel", "names": list(self.class_names)}
-        if pa.types.is_fixed_size_list(field.type):
-            value = {"_type": "Value", "dtype": _hub_dtype(field.type.value_type)}
-            return {"_type": "List", "feature": value, "length": field.type.list_size}
-        return {"_type": "Value", "dtype": _hub_dtype(field.type)}
+def _join(pieces: list[Rows]) -> Rows:
+    return Rows(
+        keys=[key for piece in pieces for key in piece.keys],
+        stored=np.concatenate([piece.stored for piece in pieces]),
+        labels=np.concatenate([piece.labels for piece in pieces]),
+        logits=torch.cat([piece.logits for piece in pieces]),
+        is_source=np.concatenate([piece.is_source for piece in pieces]),
+    )
 
 
-def _hub_dtype(type_: pa.DataType) -> str:
-    return {"halffloat": "float16", "float": "float32"}.get(str(type_), str(type_))
+def _feature(type_: pa.DataType) -> dict[str, Any]:
+    """The feature that Hugging Face `datasets` has for an Arrow type."""
+    if pa.types.is_fixed_size_list(type_):
+        # Newer versions call it List, and still read this name.
+        return {"_type": "Sequence", "feature": _feature(type_.value_type), "length": type_.list_size}
+    name = str(type_)
+    return {"_type": "Value", "dtype": {"halffloat": "float16", "float": "float32"}.get(name, name)}

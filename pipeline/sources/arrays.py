@@ -15,7 +15,7 @@ import fsspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.kinds.array import npy_header
+from pipeline.npy import npy_header
 from pipeline.sources.base import Record
 from pipeline.sources.columns import IMAGES, LABELS, VECTORS, Field, find_roles
 from pipeline.sources.paths import row_keys

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import fsspec
 
-from schemas.errors import SampleError
+from schemas.errors import BpkdError, SampleError, UserError
 
 MAX_KEY = 180
 """Longest key; what a stage appends and a file's extension then still fit into a file name."""
@@ -64,14 +64,28 @@ def beside(file: str, path: str) -> str:
 
 
 def read_bytes(url: str) -> bytes | SampleError:
-    """The bytes of one sample's file, or why they cannot be had."""
+    """The bytes of one sample's file, or what is wrong with the sample: there is no such file or no such URL.
+
+    Raises:
+        BpkdError: the file cannot be read now, which says nothing about the sample: no connection, no permission, a
+            server's error.
+        UserError: the package for this kind of URL is not installed.
+    """
     if "::" in url:  # the data would choose file systems that unpack, cache or run things
         return SampleError(f"chained URL {url}")
     try:
         fs, path = fsspec.core.url_to_fs(url)
         data: bytes = fs.cat_file(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return SampleError(f"no such file: {url}")
-    except (OSError, ValueError, ImportError) as error:
+    except ValueError as error:
         return SampleError(f"{url}: {error}")
+    except ImportError as error:
+        raise UserError(f"{url}: {_one_line(error)}") from None
+    except Exception as error:  # object stores raise classes of their own, by no means all of them OSErrors
+        raise BpkdError(f"{url}: cannot be read now: {_one_line(error)}") from error
     return data
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")

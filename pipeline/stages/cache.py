@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,31 @@ import pyarrow as pa
 import torch
 
 from pipeline import layout
+from pipeline.logits import Codec
 from pipeline.models import Wrapped, pick_device
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact
+from pipeline.shards.artifact import Artifact, discard
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
-from pipeline.sources import Block, Samples, open_samples
-from pipeline.work.setup import autocast, check_labels, describe_model, open_student, open_teacher, predict
+from pipeline.shards.units import File, Made, Unit, make_units
+from pipeline.sources import Samples, open_samples
+from pipeline.work.numerics import reproducible
+from pipeline.work.setup import (
+    autocast,
+    cache_fingerprint,
+    check_choices,
+    check_labels,
+    open_student,
+    open_teacher,
+    predict,
+)
 from schemas.config import Config
 from schemas.errors import UserError
-from schemas.manifest import FailedSample, Manifest
+from schemas.manifest import FailedSample, Manifest, ShardReport
 from schemas.registry import CODECS
 
 
+@reproducible()
 def cache(
     config: Config, *, output: str | None = None, restart: bool = False, progress: Progress | None = None
 ) -> Manifest:
@@ -40,76 +53,79 @@ def cache(
         UserError: source or models are wrong, or what is there was made from something else.
     """
     progress = progress or Silent()
+    check_choices(config)
     device = pick_device(config.run.device)
     samples = open_samples(config)
     teacher, width = open_teacher(config, samples, device)
     open_student(config, samples.kind, samples.shape, width, device)
-    fingerprint = {
-        "source": samples.fingerprint(),
-        "teacher": describe_model(config.teacher, teacher),
-        "codec": config.cache.codec,
-        "precision": config.run.precision,
-        "batch_size": config.cache.batch_size,
-    }
-    artifact = Artifact(output or layout.teacher_logits(config.output), "teacher-logits", fingerprint, restart=restart)
+    url = output or layout.teacher_logits(config.output)
+    artifact = Artifact(url, "teacher-logits", cache_fingerprint(config, samples, teacher), restart=restart)
     if artifact.manifest is not None:
         return artifact.manifest
     samples.check_keys()
+    work = _Teacher(config, samples, teacher, width, CODECS.build(config.cache.codec), device)
+    units = [Unit(shard_name(chunk.index), len(chunk)) for chunk in samples.chunks]
     with progress.task("cache", samples.size) as task:
-        for chunk in samples.chunks:
-            unit = shard_name(chunk.index)
-            if not artifact.done(unit):
-                _cache_block(artifact, unit, samples.read(chunk), samples, teacher, width, config, device)
-            task.advance(len(chunk))
-    units = [shard_name(chunk.index) for chunk in samples.chunks]
-    reports = [artifact.report(unit) for unit in units]
+        reports = make_units(artifact, units, work.label, task)
     if not any(file.samples for report in reports for file in report.files):
-        first = reports[0].failures[0] if reports[0].failures else None
-        raise UserError(f"no usable sample in the source; the first failed: {first.reason if first else 'none read'}")
-    return artifact.finish(units, {"width": width, **_range([report.details for report in reports])})
+        reason = next(failure.reason for report in reports for failure in report.failures)
+        discard(url, "teacher-logits")
+        raise UserError(f"no usable sample in the source; the first failed: {reason}")
+    return artifact.finish([unit.name for unit in units], {"width": width, **_range(reports)})
 
 
-def _cache_block(
-    artifact: Artifact,
-    unit: str,
-    block: Block,
-    samples: Samples,
-    teacher: Wrapped,
-    width: int,
-    config: Config,
-    device: torch.device,
-) -> None:
-    check_labels(block, width)
-    logits = torch.zeros(0, width)
-    if block.keys:
-        with autocast(config, device):
-            logits = predict(teacher, samples.kind, block.stored, config.cache.batch_size, device)
-    finite = logits.isfinite().all(dim=1).numpy()
-    failures = [*block.failures, *_not_finite(block.keys, finite)]
-    kept = np.flatnonzero(finite)
-    codec = CODECS.build(config.cache.codec)
-    column = codec.encode(logits[torch.from_numpy(kept)])
-    table = pa.table({"key": pa.array([block.keys[index] for index in kept], pa.string()), "logits": column})
-    entry = artifact.write(unit, table_to_parquet(table), samples=len(kept), source=len(kept))
-    details = {}
-    if samples.kind.natural_bounds is None and len(kept):
-        used = block.stored[kept]
-        details = {"low": used.min(axis=0).tolist(), "high": used.max(axis=0).tolist()}
-    artifact.commit(unit, [entry], failures, details)
+@dataclass(frozen=True)
+class _Teacher:
+    """Labels chunks of the source."""
+
+    config: Config
+    samples: Samples
+    teacher: Wrapped
+    width: int
+    codec: Codec
+    device: torch.device
+
+    def label(self, index: int) -> Made:
+        chunk, kind = self.samples.chunks[index], self.samples.kind
+        block = self.samples.read(chunk)
+        check_labels(block, self.width)
+        logits = torch.zeros(0, self.width)
+        if block.keys:
+            with autocast(self.config, self.device):
+                logits = predict(self.teacher, kind, block.stored, self.config.cache.batch_size, self.device)
+        finite = logits.isfinite().all(dim=1).numpy()
+        kept = np.flatnonzero(finite)
+        keys = pa.array([block.keys[number] for number in kept], pa.string())
+        table = pa.table({"key": keys, "logits": self.codec.encode(logits[torch.from_numpy(kept)])})
+        file = File(
+            shard_name(index),
+            table_to_parquet(table),
+            samples=len(kept),
+            source=len(kept),
+            labelled=_labelled(block.labels[kept]),
+        )
+        details = {}
+        if kind.natural_bounds is None and len(kept):
+            used = block.stored[kept]
+            details = {"low": used.min(axis=0).tolist(), "high": used.max(axis=0).tolist()}
+        failures = [
+            FailedSample(key=key, stage="cache", reason="the teacher's output is not finite")
+            for key, fine in zip(block.keys, finite, strict=True)
+            if not fine
+        ]
+        return Made([file], [*block.failures, *failures], details)
 
 
-def _not_finite(keys: list[str], finite: np.ndarray[Any, Any]) -> list[FailedSample]:
-    return [
-        FailedSample(key=key, stage="cache", reason="the teacher's output is not finite")
-        for key, fine in zip(keys, finite, strict=True)
-        if not fine
-    ]
+def _labelled(labels: np.ndarray[Any, Any]) -> int:
+    """How many of N samples have a label: int64 (N,) with -1 unknown, or float32 (N, T) with NaN unknown."""
+    known = labels >= 0 if labels.dtype == np.int64 else ~np.isnan(labels).all(axis=1)
+    return int(known.sum())
 
 
-def _range(details: list[dict[str, Any]]) -> dict[str, Any]:
+def _range(reports: list[ShardReport]) -> dict[str, Any]:
     """Observed range per feature over all units; empty for kinds that have a natural one."""
-    lows = [detail["low"] for detail in details if "low" in detail]
-    highs = [detail["high"] for detail in details if "high" in detail]
+    lows = [report.details["low"] for report in reports if "low" in report.details]
+    highs = [report.details["high"] for report in reports if "high" in report.details]
     if not lows:
         return {}
     return {"low": np.min(lows, axis=0).tolist(), "high": np.max(highs, axis=0).tolist()}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import torch
 
 from pipeline import layout
-from pipeline.models import freeze, pick_device
+from pipeline.models import freeze, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
 from pipeline.sources import open_samples
 from pipeline.work.metrics import make_meter
+from pipeline.work.numerics import reproducible
 from pipeline.work.setup import autocast, check_labels, describe_model, open_student, open_teacher, predict
 from pipeline.work.training import load_trained
 from schemas.config import Config
@@ -20,6 +22,7 @@ from schemas.errors import UserError
 RESULT = "metrics.json"
 
 
+@reproducible()
 def evaluate(
     config: Config,
     *,
@@ -53,11 +56,16 @@ def evaluate(
     samples = open_samples(config, "eval")
     teacher, width = open_teacher(config, samples, device)
     model = open_student(config, samples.kind, samples.shape, width, device)
-    fingerprint = {
+    fingerprint: dict[str, Any] = {
         "eval": samples.fingerprint(),
-        "teacher": describe_model(config.teacher, teacher),
-        "student": {file.path: file.sha256 for file in trained.files},
+        "teacher": {**describe_model(config, "teacher"), "sha256": weights_sha256(teacher)},
+        "student": describe_model(config, "student"),
+        "training": identity(trained)["files"],
+        "precision": config.run.precision,
+        "batch_size": config.cache.batch_size,
     }
+    built = {name: trained.fingerprint["student"].get(name) for name in fingerprint["student"]}
+    require_same(url, built, fingerprint["student"], "the [student] of the config must be the one that was trained")
     artifact = Artifact(output or layout.evaluation(config.output), "evaluation", fingerprint, restart=restart)
     if artifact.manifest is None:
         load_trained(url, model)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -12,30 +10,35 @@ import pyarrow as pa
 from pipeline import layout
 from pipeline.progress import Progress, Silent
 from pipeline.seeds import numpy_generator
-from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.parts import Part, auxiliary_parts, group, source_parts
+from pipeline.shards.parts import Part, auxiliary_parts, group, sample_bytes, source_parts
 from pipeline.shards.rows import SOURCE, RowFormat
+from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import open_samples
-from pipeline.work.setup import row_format
+from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
 from schemas.registry import FORMATS
 
-WINDOW = 16384
-"""Samples that are shuffled together in memory, at most (a larger part stands alone)."""
-
-_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+WINDOW_BYTES = 2**27
+"""Decoded samples that are shuffled together in memory, at most (a larger part stands alone)."""
 
 
 def export(
-    config: Config, *, output: str | None = None, restart: bool = False, progress: Progress | None = None
+    config: Config,
+    *,
+    teacher_logits: str | None = None,
+    output: str | None = None,
+    restart: bool = False,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Write the shareable data set from the cached source and all rounds.
 
     Args:
-        config: the run; `teacher-logits` and the auxiliary samples of every round must be complete.
+        config: the run; the auxiliary samples of every round must be complete.
+        teacher_logits: URL of the cache, by default the run's.
         output: URL of the data set, by default the run's `dataset`.
         restart: throw away what is there.
         progress: where to report.
@@ -44,20 +47,15 @@ def export(
         The data set's manifest; its details hold the row format, counts by origin and round, and provenance.
 
     Raises:
-        UserError: an input is missing, or what is there was made from something else.
+        UserError: an input is missing or does not belong to the others, or what is there was made from something else.
     """
     progress = progress or Silent()
-    cache_url = layout.teacher_logits(config.output)
-    cache = read_manifest(cache_url, "cache CONFIG")
+    cache_url = teacher_logits or layout.teacher_logits(config.output)
     samples = open_samples(config)
-    if cache.fingerprint["source"] != samples.fingerprint():
-        raise UserError(f"{cache_url} was made from another source; run `bpkd cache CONFIG --restart` first")
-    rows = row_format(config, samples, cache.details["width"])
-    rounds = [
-        read_manifest(layout.auxiliary(config.output, number), "mine CONFIG")
-        for number in range(1, config.run.rounds + 1)
-    ]
+    cache = require_cache(cache_url, config, samples)
+    rows = row_format(config, samples, cache)
     own = source_parts(samples, cache_url, cache, rows) if config.export.include_source else []
+    rounds = [_round(config, number, cache) for number in range(1, config.run.rounds + 1)]
     parts = own + [
         part
         for number, manifest in enumerate(rounds, 1)
@@ -65,79 +63,78 @@ def export(
     ]
     if not sum(part.samples for part in parts):
         raise UserError("nothing to export: no auxiliary samples, and export.include_source = false")
-    artifact = Artifact(
-        output or layout.dataset(config.output),
-        "dataset",
-        {
-            "cache": cache.fingerprint,
-            "rounds": [{file.path: file.sha256 for file in manifest.files} for manifest in rounds],
-            "export": config.export.model_dump(mode="json"),
-            "seed": config.run.seed,
-        },
-        restart=restart,
-    )
+    fingerprint = {
+        "cache": identity(cache),
+        "rounds": [identity(manifest) for manifest in rounds],
+        "export": config.export.model_dump(mode="json"),
+        "seed": config.run.seed,
+    }
+    artifact = Artifact(output or layout.dataset(config.output), "dataset", fingerprint, restart=restart)
     if artifact.manifest is not None:
         return artifact.manifest
-    details = _details(config, rows, cache, rounds, own)
-    writer = _Writer(config, artifact, rows, parts)
+    writer = _Writer(config, rows, parts)
     with progress.task("export", sum(part.samples for part in parts)) as task:
-        for unit, count in writer.write():
-            task.advance(count)
-            writer.units.append(unit)
-    return artifact.finish(writer.units, details)
+        make_units(artifact, writer.units, writer.window, task)
+    return artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
+
+
+def _round(config: Config, number: int, cache: Manifest) -> Manifest:
+    """A round's auxiliary samples, if they were mined from this cache."""
+    url = layout.auxiliary(config.output, number)
+    manifest = read_manifest(url, "mine CONFIG")
+    mined_from = manifest.fingerprint["cache"]
+    require_same(
+        url, {"cache": mined_from}, {"cache": identity(cache)}, "run `bpkd mine CONFIG --restart` to mine anew"
+    )
+    return manifest
 
 
 class _Writer:
-    """Shuffles parts window by window and cuts every window into shards of nearly equal size."""
+    """Shuffles parts window by window and cuts every window into shards of nearly equal size.
 
-    def __init__(self, config: Config, artifact: Artifact, rows: RowFormat, parts: list[Part]) -> None:
-        self._config, self._artifact, self._rows = config, artifact, rows
+    Attributes:
+        units: one per window.
+    """
+
+    def __init__(self, config: Config, rows: RowFormat, parts: list[Part]) -> None:
+        self._config, self._rows = config, rows
         self._format: ShardFormat = FORMATS.build(config.export.format)
-        self._groups = group(parts, WINDOW, numpy_generator(config.run.seed, "export"))
-        size = _shard_samples(config.export.shard_size, parts)
-        self._counts = [math.ceil(sum(part.samples for part in window) / size) for window in self._groups]
-        self.units: list[str] = []
+        limit = max(1, WINDOW_BYTES // sample_bytes(rows))
+        self._windows = group(parts, limit, numpy_generator(config.run.seed, "export"))
+        sizes = [sum(part.samples for part in window) for window in self._windows]
+        self.units = [Unit(f"window-{index:05d}", size) for index, size in enumerate(sizes)]
+        per_shard = _shard_samples(config, parts)
+        self._counts = [math.ceil(size / per_shard) for size in sizes]
 
-    def write(self) -> Iterator[tuple[str, int]]:
-        """(unit, samples) of each window as it is committed."""
-        first = 0
-        for index, (window, count) in enumerate(zip(self._groups, self._counts, strict=True)):
-            unit = f"window-{index:05d}"
-            if not self._artifact.done(unit):
-                self._write_window(unit, index, window, first, count)
-            first += count
-            yield unit, sum(part.samples for part in window)
-
-    def _write_window(self, unit: str, index: int, window: list[Part], first: int, count: int) -> None:
-        table = pa.concat_tables([part.table() for part in window])
+    def window(self, index: int) -> Made:
+        """The shards of one window."""
+        table = pa.concat_tables([part.table() for part in self._windows[index]])
         order = numpy_generator(self._config.run.seed, "export", index).permutation(table.num_rows)
         table, total = table.take(pa.array(order)), table.num_rows
-        entries = []
+        first, count = sum(self._counts[:index]), self._counts[index]
+        files = []
         for shard in range(count):
             start, stop = total * shard // count, total * (shard + 1) // count
             piece = table.slice(start, stop - start).combine_chunks()
-            source = sum(origin == SOURCE for origin in piece["origin"].to_pylist())
-            data = self._format.write(piece, self._rows)
-            entries.append(self._artifact.write(self._name(first + shard), data, piece.num_rows, source))
-        self._artifact.commit(unit, entries)
+            files.append(
+                File(
+                    f"{self._config.export.split}-{first + shard:05d}-of-{sum(self._counts):05d}.{self._format.suffix}",
+                    self._format.write(piece, self._rows),
+                    samples=piece.num_rows,
+                    source=sum(origin == SOURCE for origin in piece["origin"].to_pylist()),
+                    labelled=piece.num_rows - piece["label"].null_count,
+                )
+            )
+        return Made(files)
 
-    def _name(self, shard: int) -> str:
-        return f"{self._config.export.split}-{shard:05d}-of-{sum(self._counts):05d}.{self._format.suffix}"
 
-
-def _shard_samples(size: int | str, parts: list[Part]) -> int:
-    """Samples per shard; a size in bytes is turned into samples by the mean size of a few of them."""
-    if isinstance(size, int):
-        if size < 1:
-            raise UserError(f"export.shard_size = {size}: takes at least 1")
-        return size
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]i?B)", size.strip(), re.IGNORECASE)
-    if match is None:
-        raise UserError(f'export.shard_size = {size!r}: takes a number of samples, or bytes as "64MB"')
-    limit = float(match[1]) * _UNITS[match[2].upper()]
+def _shard_samples(config: Config, parts: list[Part]) -> int:
+    """Samples per shard; a size in bytes is turned into samples by the mean size in the largest part."""
+    limit = config.export.shard_bytes
+    if limit is None:
+        return int(config.export.shard_size)
     largest = max(parts, key=lambda part: part.samples)
-    mean = largest.table().nbytes / largest.samples
-    return max(1, int(limit / mean))
+    return max(1, int(limit / (largest.table().nbytes / largest.samples)))
 
 
 def _details(
@@ -148,7 +145,7 @@ def _details(
         {"round": number, "samples": manifest.samples, "gap": manifest.details["gap"]}
         for number, manifest in enumerate(rounds, 1)
     ]
-    teacher = cache.fingerprint["teacher"]
+    made = rounds[0].fingerprint if rounds else {}
     return {
         "rows": {
             "kind": rows.kind,
@@ -169,9 +166,7 @@ def _details(
         "provenance": {
             "name": config.run.name,
             "source": config.data.train,
-            "teacher": teacher,
-            "student": rounds[0].fingerprint["student"] if rounds else None,
-            "mine": config.mine.model_dump(mode="json") if rounds else None,
-            "seed": config.run.seed,
+            "teacher": cache.fingerprint["teacher"],
+            **{name: made.get(name) for name in ("student", "mine", "train", "seed")},
         },
     }

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipeline import layout
-from pipeline.models import pick_device
+from pipeline.models import pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
 from pipeline.shards.parts import file_parts
 from pipeline.shards.pool import PartsPool
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
-from pipeline.work.setup import describe_model, open_student
-from pipeline.work.training import load_trained, segment, train_segment
+from pipeline.work.numerics import reproducible
+from pipeline.work.setup import check_choices, describe_model, open_student
+from pipeline.work.training import load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest
 from schemas.registry import FORMATS
 
 
+@reproducible()
 def train(
     config: Config,
     *,
@@ -43,19 +48,22 @@ def train(
         UserError: the data set or the opponent is missing, or what is there was made from something else.
     """
     progress = progress or Silent()
+    check_choices(config)
     device = pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
     data = read_manifest(url, "export CONFIG")
     rows = dataset_rows(url, data)
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     number, count, previous = _place(config)
-    fingerprint = {
-        "dataset": {file.path: file.sha256 for file in data.files},
-        "student": describe_model(config.student, student),
-        "opponent": previous and {f.path: f.sha256 for f in read_manifest(previous, "mine CONFIG").files},
-        "train": config.train.model_dump(mode="json", exclude={"checkpoint_every"}),
+    fingerprint: dict[str, Any] = {
+        "dataset": identity(data)["files"],
+        "student": {**describe_model(config, "student"), "sha256": weights_sha256(student)},
+        "train": {**training_settings(config), "init": config.train.init},
+        "rounds": count - 1,
         "seed": config.run.seed,
     }
+    if previous is not None:
+        fingerprint["opponent"] = _opponent(previous, fingerprint)
     artifact = Artifact(output or layout.student(config.output), "student", fingerprint, restart=restart)
     if artifact.manifest is not None:
         return artifact.manifest
@@ -69,7 +77,9 @@ def train(
         student,
         pool,
         config,
+        rows,
         segment(config, pool, number, count, seed),
+        labelled=sum(part.labelled for part in parts),
         title="train",
         progress=progress,
         previous=Folder(previous) if previous else None,
@@ -87,6 +97,18 @@ def dataset_rows(url: str, manifest: Manifest) -> RowFormat:
         raise UserError(f"{url} holds {manifest.artifact!r}, not a data set that `bpkd export` wrote")
     names = rows["class_names"]
     return RowFormat(**{**rows, "shape": tuple(rows["shape"]), "class_names": tuple(names) if names else None})
+
+
+def _opponent(url: str, fingerprint: Mapping[str, Any]) -> str:
+    """Hash of the opponent's files, if it is an earlier part of the same training."""
+    manifest = read_manifest(url, "mine CONFIG")
+    shared = ("student", "train", "rounds", "seed")
+    wanted = {name: fingerprint[name] for name in shared}
+    wanted["train"] = {name: value for name, value in wanted["train"].items() if name != "init"}
+    remedy = 'run `bpkd mine CONFIG --restart`, or set train.init = "fresh"'
+    require_same(url, {name: manifest.fingerprint[name] for name in shared}, wanted, remedy)
+    files: str = identity(manifest)["files"]
+    return files
 
 
 def _place(config: Config) -> tuple[int, int, str | None]:

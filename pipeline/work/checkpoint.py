@@ -34,24 +34,24 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State) -> bytes:
+def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State, device: torch.device) -> bytes:
     """All that `unpack` needs to go on as if nothing had happened."""
     tensors = {f"model.{name}": value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     tensors |= pack_optimizer(optimizer)
     tensors["random.cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
     numbers = replace(state, sums={name: float(value) for name, value in state.sums.items()})
     return save(tensors, metadata={"state": json.dumps(asdict(numbers))})
 
 
-def unpack(data: bytes, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> State:
+def unpack(data: bytes, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> State:
     """Restore model, optimiser and torch's random state in place; returns the loop's state."""
     tensors = load(data)
     model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
     unpack_optimizer(optimizer, tensors)
     torch.set_rng_state(tensors["random.cpu"])
-    if torch.cuda.is_available() and "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return State(**json.loads(header["__metadata__"]["state"]))

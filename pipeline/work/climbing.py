@@ -99,10 +99,16 @@ class Miner:
             # Labelled after rounding to what is stored, so that the label belongs to what a reader decodes.
             stored = kind.to_stored(torch.where(_like(climb.finite, climb.inputs), climb.inputs, 0).cpu())
             logits, gap = self._label(kind, stored, objective)
-        good = (climb.finite.cpu() & logits.isfinite().all(dim=1) & gap.isfinite()).numpy()
-        keys = [f"{key}-r{self.round:02d}" + (f"-{repeat + 1}" if mine.climbs > 1 else "") for key in parents.keys]
+        good = (climb.finite.cpu() & self.rows.codec_.representable(logits) & gap.isfinite()).numpy()
+        # No key of a source has a plus sign, so these cannot be taken already.
+        suffix = f"+r{self.round:02d}" + (f"+{repeat + 1}" if mine.climbs > 1 else "")
+        keys = [key + suffix for key in parents.keys]
         failures = [
-            FailedSample(key=key, stage="mine", reason="a gap, a gradient or a teacher output is not finite")
+            FailedSample(
+                key=key,
+                stage="mine",
+                reason="a gap, a gradient or a teacher output is not finite, or too large for cache.codec",
+            )
             for key, fine in zip(keys, good, strict=True)
             if not fine
         ]

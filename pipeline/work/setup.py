@@ -1,35 +1,66 @@
-"""Opening what a config names: the source, the two models, and the row format that they imply."""
+"""Opening what a config names: the two models, the cache that they imply, and the row format."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from pipeline.kinds.base import Kind
-from pipeline.models import Wrapped, check_outputs, compatible, freeze, load_model, weights_sha256
+from pipeline.models import Wrapped, check_outputs, compatible, freeze, load_model, pick_device, weights_sha256
+from pipeline.shards.artifact import read_manifest, require_same
 from pipeline.shards.rows import RowFormat
-from pipeline.sources import Block, Samples
+from pipeline.sources import Block, Samples, open_samples
+from pipeline.storage import file_fingerprint
 from schemas.config import Config
 from schemas.errors import UserError
+from schemas.manifest import Manifest
+from schemas.registry import KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
 from schemas.sections import ModelConfig
 
 Role = Literal["teacher", "student"]
+
+
+def check_choices(config: Config) -> None:
+    """Build everything that the config names from a registry, so that a wrong option is found before any work.
+
+    Raises:
+        UserError: a name does not import, or an option is not taken.
+    """
+    mine, train = config.mine, config.train
+    OBJECTIVES.build(mine.objective, temperature=mine.temperature)
+    STEP_RULES.build(mine.step_rule)
+    STARTS.build(mine.start, mine.start_options)
+    KEEPS.load(mine.keep)
+    LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
+
+
+def preflight(config: Config) -> None:
+    """Open all that a run needs to begin.
+
+    Raises:
+        UserError: the source, a model or an option is wrong.
+    """
+    check_choices(config)
+    device = pick_device(config.run.device)
+    samples = open_samples(config)
+    _, width = open_teacher(config, samples, device)
+    open_student(config, samples.kind, samples.shape, width, device)
 
 
 def open_teacher(config: Config, samples: Samples, device: torch.device) -> tuple[Wrapped, int]:
     """The frozen teacher and K, the number of its outputs.
 
     Raises:
-        UserError: it cannot be built, or its outputs do not fit the data's classes.
+        UserError: it cannot be built, or its outputs do not fit the data's classes or targets.
     """
-    kind, shape = samples.kind, samples.shape
     regression = config.data.task == "regression"
     outputs = samples.targets if regression else samples.classes
-    teacher = freeze(_load(config, "teacher", shape, outputs, device))
-    width = check_outputs(teacher, blank_inputs(kind, shape, device), "teacher", samples.classes)
+    teacher = freeze(_load(config, "teacher", samples.shape, outputs, device))
+    width = check_outputs(teacher, blank_inputs(samples.kind, samples.shape, device), "teacher", samples.classes)
     if regression and outputs is not None and outputs != width:
         raise UserError(
             f"the teacher gives {width} numbers per sample, the labels have {outputs}; they must be as many"
@@ -52,11 +83,40 @@ def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int,
     return student
 
 
-def row_format(config: Config, samples: Samples, width: int) -> RowFormat:
+def cache_fingerprint(config: Config, samples: Samples, teacher: Wrapped) -> dict[str, Any]:
+    """Everything that decides the cached logits."""
+    return {
+        "source": samples.fingerprint(),
+        "teacher": {**describe_model(config, "teacher"), "sha256": weights_sha256(teacher)},
+        "codec": config.cache.codec,
+        "precision": config.run.precision,
+        "batch_size": config.cache.batch_size,
+    }
+
+
+def require_cache(url: str, config: Config, samples: Samples, teacher: Wrapped | None = None) -> Manifest:
+    """The cache's manifest, if it belongs to this config.
+
+    Without the teacher at hand only the source and the codec are compared.
+
+    Raises:
+        UserError: it is missing, or was made from something else.
+    """
+    cache = read_manifest(url, "cache CONFIG")
+    if teacher is not None:
+        wanted = cache_fingerprint(config, samples, teacher)
+    else:
+        wanted = {**cache.fingerprint, "source": samples.fingerprint(), "codec": config.cache.codec}
+    require_same(url, cache.fingerprint, wanted, "run `bpkd cache CONFIG --restart` to make it anew")
+    return cache
+
+
+def row_format(config: Config, samples: Samples, cache: Manifest) -> RowFormat:
+    """The format of the rows that come from this source and cache."""
     return RowFormat(
         kind=config.data.kind,
-        codec=config.cache.codec,
-        width=width,
+        codec=cache.fingerprint["codec"],
+        width=cache.details["width"],
         shape=samples.shape,
         task=config.data.task,
         targets=samples.targets or 1,
@@ -64,10 +124,15 @@ def row_format(config: Config, samples: Samples, width: int) -> RowFormat:
     )
 
 
-def describe_model(config: ModelConfig, model: Wrapped) -> dict[str, Any]:
-    """What identifies a model: how it is built, and the sha256 of its weights."""
-    built = config.model_dump(mode="json", exclude={"weights"})
-    return {**built, "sha256": weights_sha256(model)}
+def describe_model(config: Config, role: Role) -> dict[str, Any]:
+    """How a model is built: its section without the weights, and the hash of the file when the factory is in one."""
+    section: ModelConfig = getattr(config, role)
+    described = section.model_dump(mode="json", exclude={"weights"})
+    file, _, attribute = section.factory.rpartition(":")
+    if file.endswith(".py"):
+        code = file_fingerprint(config.locate(file))["sha256"]
+        described |= {"factory": f"{Path(file).name}:{attribute}", "code": code}
+    return described
 
 
 def check_labels(block: Block, width: int) -> None:
@@ -82,8 +147,7 @@ def check_labels(block: Block, width: int) -> None:
 
 def blank_inputs(kind: Kind, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
     """(1, ...) inputs of zeros, to see what a model makes of the shape."""
-    dtype = np.uint8 if kind.column == "image" else np.float32
-    return kind.to_inputs(np.zeros((1, *shape), dtype)).to(device)
+    return kind.to_inputs(np.zeros((1, *shape), kind.dtype)).to(device)
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
@@ -96,7 +160,7 @@ def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any
 def predict(
     model: torch.nn.Module, kind: Kind, stored: np.ndarray[Any, Any], batch_size: int, device: torch.device
 ) -> torch.Tensor:
-    """(N, K) float32 logits on the CPU for (N, ...) stored samples."""
+    """(N, K) float32 logits on the CPU for N > 0 stored samples (N, ...)."""
     outputs = []
     with torch.inference_mode():
         for start in range(0, len(stored), batch_size):
@@ -106,7 +170,7 @@ def predict(
 
 
 def _load(config: Config, role: Role, shape: tuple[int, ...], classes: int | None, device: torch.device) -> Wrapped:
-    section = config.teacher if role == "teacher" else config.student
+    section: ModelConfig = getattr(config, role)
     return load_model(
         section, config.locate, role=role, shape=shape, classes=classes, seed=config.run.seed, device=device
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import polars as pl
 import torch
@@ -16,6 +17,7 @@ from pipeline.distill.pool import Pool
 from pipeline.models import Wrapped, fit_weights, weights_bytes
 from pipeline.progress import Progress
 from pipeline.shards.artifact import Artifact
+from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.checkpoint import pack, pack_optimizer, unpack, unpack_optimizer
 from schemas.config import Config
@@ -26,14 +28,25 @@ from schemas.registry import LOSSES
 MODEL, OPTIMIZER, METRICS, CHECKPOINT = "model.safetensors", "optimizer.safetensors", "metrics.parquet", "checkpoint"
 
 
-def recipe(config: Config) -> Recipe:
-    """The loop's settings as `[train]` has them."""
+def training_settings(config: Config) -> dict[str, Any]:
+    """`[train]` as far as it decides the weights of a segment."""
+    return config.train.model_dump(mode="json", exclude={"init", "checkpoint_every"})
+
+
+def recipe(config: Config, task: str) -> Recipe:
+    """The loop's settings as `[train]` has them, for data of `task`.
+
+    Raises:
+        UserError: the loss does not suit the task.
+    """
     train = config.train
+    if task != config.data.task:
+        raise UserError(f'the data set is for {task}, the config for {config.data.task}; set data.task = "{task}"')
     fraction = None if train.source_fraction == "natural" else float(train.source_fraction)
     loss = LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
     return Recipe(
         plan=BatchPlan(train.batch_size, fraction),
-        criterion=Criterion(loss, train.alpha, regression=config.data.task == "regression"),
+        criterion=Criterion(loss, train.alpha, regression=task == "regression"),
         lr=train.lr,
         schedule=train.schedule,
         warmup=train.warmup,
@@ -41,14 +54,23 @@ def recipe(config: Config) -> Recipe:
 
 
 def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> Segment:
-    """Segment `number` (from 0) of `count` equal ones that share the whole budget."""
+    """Segment `number` (from 0) of `count` equal ones that share the whole budget.
+
+    Raises:
+        UserError: there are fewer steps than segments.
+    """
     train = config.train
-    if train.epochs is None:
-        total = train.steps or 0
-        steps = round(total * (number + 1) / count) - round(total * number / count)
+    if train.epochs is not None:
+        plan = BatchPlan(train.batch_size, None if train.source_fraction == "natural" else train.source_fraction)
+        steps = max(round(train.epochs / count * epoch_steps(pool, plan)), 1)
     else:
-        steps = round(train.epochs / count * epoch_steps(pool, recipe(config).plan))
-    return Segment(steps=max(steps, 1), begin=number / count, end=(number + 1) / count, seed=seed)
+        total = train.steps or 0
+        if total < count:
+            raise UserError(
+                f"train.steps = {total} is less than the {count} trainings of {count - 1} rounds and the last"
+            )
+        steps = round(total * (number + 1) / count) - round(total * number / count)
+    return Segment(steps=steps, begin=number / count, end=(number + 1) / count, seed=seed)
 
 
 def train_segment(
@@ -56,8 +78,10 @@ def train_segment(
     student: Wrapped,
     pool: Pool,
     config: Config,
+    rows: RowFormat,
     part: Segment,
     *,
+    labelled: int,
     title: str,
     progress: Progress,
     previous: Folder | None = None,
@@ -66,6 +90,8 @@ def train_segment(
 
     Args:
         artifact: not yet complete; a checkpoint in it is taken up.
+        rows: format of the pool's samples.
+        labelled: how many of them have a label.
         previous: folder of the segment that this one goes on from, None to begin with new optimiser state.
 
     Raises:
@@ -74,17 +100,21 @@ def train_segment(
     if not pool.sizes:
         raise UserError(f"{title}: there is no sample to train on")
     train = config.train
-    if train.alpha == 0 and not config.data.labels:
-        raise UserError("train.alpha = 0 trains on labels alone, and data.labels = false hides them")
+    if train.alpha == 0 and not labelled:
+        raise UserError(f"{title}: train.alpha = 0 trains on labels alone, and no sample has a label")
+    trainable = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise UserError("the student has no weights to train: its factory has frozen them all")
+    device = student.mean.device
     optimizer = make_optimizer(
-        train.optimizer, student.parameters(), lr=train.lr, weight_decay=train.weight_decay, momentum=train.momentum
+        train.optimizer, trainable, lr=train.lr, weight_decay=train.weight_decay, momentum=train.momentum
     )
     state = State()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(part.seed)
         saved = artifact.load_state(CHECKPOINT)
         if saved is not None:
-            state = unpack(saved, student, optimizer)
+            state = unpack(saved, student, optimizer, device)
             progress.say(f"{title}: resumed at step {state.step} of {part.steps}")
         elif previous is not None:
             unpack_optimizer(optimizer, load(previous.read(OPTIMIZER)))
@@ -94,9 +124,9 @@ def train_segment(
             def on_step(state: State) -> None:
                 task.advance(1, **_figures(state))
                 if state.step % train.checkpoint_every == 0 and state.step < part.steps:
-                    artifact.save_state(CHECKPOINT, pack(student, optimizer, state))
+                    artifact.save_state(CHECKPOINT, pack(student, optimizer, state, device))
 
-            fit(student, optimizer, pool, recipe(config), part, state, on_step)
+            fit(student, optimizer, pool, recipe(config, rows.task), part, state, on_step)
     files = [
         artifact.write(MODEL, weights_bytes(student)),
         artifact.write(OPTIMIZER, save(pack_optimizer(optimizer))),

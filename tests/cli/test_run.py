@@ -19,10 +19,9 @@ def _no_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_all_stages_run_in_order(bpkd: Any, stages: Any, config_file: Path) -> None:
-    said = bpkd("run", config_file, "--direct", "--restart")
+    said = bpkd("run", config_file, "--direct")
     assert said.code == 0
     assert [name for name, _, _ in stages.calls] == ["cache", "mine", "export", "train", "evaluate"]
-    assert all(inputs["restart"] for _, _, inputs in stages.calls)
 
 
 def test_without_held_out_data_nothing_is_evaluated(bpkd: Any, stages: Any, config_file: Path) -> None:

@@ -29,6 +29,8 @@ def test_config_and_options_reach_the_stage(bpkd: Any, stages: Any, config_file:
     [
         ("cache", "output"),
         ("export", "output"),
+        ("mine", "teacher_logits"),
+        ("export", "teacher_logits"),
         ("train", "output"),
         ("train", "dataset"),
         ("evaluate", "output"),
@@ -36,7 +38,7 @@ def test_config_and_options_reach_the_stage(bpkd: Any, stages: Any, config_file:
     ],
 )
 def test_inputs_and_outputs_elsewhere(bpkd: Any, stages: Any, config_file: Path, name: str, option: str) -> None:
-    said = bpkd(name, config_file, f"--{option}", "s3://bucket/x")
+    said = bpkd(name, config_file, f"--{option.replace('_', '-')}", "s3://bucket/x")
     assert said.code == 0
     assert stages.calls[0][2][option] == "s3://bucket/x"
     if option == "output" and name != "evaluate":

@@ -40,9 +40,8 @@ def direct(request: pytest.FixtureRequest) -> bool:
 
 def test_stages_run_in_order_and_report(stages: Any, config: Config, direct: bool) -> None:
     heard = Heard()
-    outcome = run(config, restart=True, progress=heard, direct=direct)
+    outcome = run(config, progress=heard, direct=direct)
     assert [name for name, _, _ in stages.calls] == STAGES
-    assert all(inputs["restart"] is True for _, _, inputs in stages.calls)
     assert heard.lines == [f"in {name}" for name in STAGES]
     assert [manifest.artifact for _, manifest in outcome.artifacts] == [
         "teacher-logits",

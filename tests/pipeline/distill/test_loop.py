@@ -17,6 +17,8 @@ from pipeline.distill.pool import Window
 from pipeline.work.checkpoint import pack, unpack
 from schemas.registry import LOSSES
 
+CPU = torch.device("cpu")
+
 
 class ArrayPool:
     """Windows of random samples; counts what is loaded."""
@@ -52,12 +54,12 @@ def train(pool, steps=23, optimizer="adamw", stop_at=None, saved=None):
     net = model()
     optim = make_optimizer(optimizer, net.parameters(), lr=0.05, weight_decay=0.01, momentum=0.9)
     torch.manual_seed(5)
-    state = unpack(saved, net, optim) if saved else State()
+    state = unpack(saved, net, optim, CPU) if saved else State()
     checkpoint = io.BytesIO()
 
     def on_step(state: State) -> None:
         if state.step == stop_at:
-            checkpoint.write(pack(net, optim, state))
+            checkpoint.write(pack(net, optim, state, CPU))
 
     fit(net, optim, pool, recipe(), Segment(steps, 0.0, 1.0, seed=3), state, on_step)
     return net, state, checkpoint.getvalue()

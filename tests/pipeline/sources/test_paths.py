@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import re
+from collections.abc import Callable
+from pathlib import Path
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sources.paths import beside, common_root, read_bytes, relative, row_keys, sanitise, user_key
-from schemas.errors import SampleError
+from schemas.errors import BpkdError, SampleError, UserError
 
 KEY = re.compile(r"[A-Za-z0-9_-]{1,180}")
 
@@ -82,3 +87,72 @@ def test_what_cannot_be_read_says_so(url: str, reason: str) -> None:
     found = read_bytes(url)
     assert isinstance(found, SampleError)
     assert reason in str(found)
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path, tmp_path / "file" / "below"):
+        found = read_bytes(str(path))
+        assert isinstance(found, SampleError)
+        assert str(found) == f"no such file: {path}"
+
+
+class ServerError(Exception):
+    """As object stores have them: no OSError."""
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+    """failing(error): from now on, reading from memory raises it."""
+
+    def fail(error: Exception) -> None:
+        def cat_file(*_: object, **__: object) -> bytes:
+            raise error
+
+        monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (TimeoutError(), "TimeoutError"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "Connection reset by peer"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (ServerError("503\n  slow down"), "ServerError: 503 slow down"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_says_nothing_about_the_sample_ends_the_work(
+    failing: Callable[[Exception], None], error: Exception, cause: str
+) -> None:
+    failing(error)
+    with pytest.raises(BpkdError) as raised:
+        read_bytes("memory:///d/x.png")
+    assert not isinstance(raised.value, UserError)
+    message = str(raised.value)
+    assert message.startswith("memory:///d/x.png: ") and message.endswith(cause) and "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(FileNotFoundError("x"), "no such file: memory:///d/x.png"), (ValueError("embedded null"), "embedded null")],
+)
+def test_what_is_wrong_with_the_sample_costs_the_sample(
+    failing: Callable[[Exception], None], error: Exception, reason: str
+) -> None:
+    failing(error)
+    found = read_bytes("memory:///d/x.png")
+    assert isinstance(found, SampleError)
+    assert reason in str(found)
+
+
+def test_a_missing_package_is_for_the_user_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
+    with pytest.raises(UserError, match=r"s3://b/x.png: ImportError: Install s3fs"):
+        read_bytes("s3://b/x.png")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
+from pipeline import layout
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
@@ -26,7 +30,8 @@ CASES = {
     "mean of other length": ({"teacher": {"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}}, "mean"),
     "loss option": ({"train": {"loss": "dkd", "loss_options": {"gamma": 1}}, "run": {"rounds": 0}}, "gamma.*alpha"),
     "start option": ({"mine": {"start": "noise", "start_options": {"sigma": 1}}}, "sigma.*std"),
-    "shard size": ({"export": {"shard_size": "64 potatoes"}}, "64 potatoes.*64MB"),
+    "fewer steps than trainings": ({"train": {"steps": 2}}, "train.steps = 2.*3 trainings"),
+    "a loss of one's own that is none": ({"train": {"loss": "nowhere:Loss"}}, "nowhere"),
     "no such device": ({"run": {"device": "cuda:7"}}, "cuda"),
 }
 
@@ -48,10 +53,32 @@ def test_weights_that_do_not_fit(configure, tmp_path):
         cache(configure(teacher={"weights": "weights.pt"}))
 
 
-def test_nothing_is_left_behind(configure, tmp_path):
+@pytest.mark.parametrize("where", ["teacher", "start option", "last shard"])
+def test_nothing_is_left_behind(configure, tmp_path, where):
+    changes = {
+        "teacher": {"teacher": {"kwargs": {"classes": 4}, "weights": None}},
+        "start option": {"mine": {"start": "noise", "start_options": {"sigma": 1}}},
+        "last shard": {},
+    }[where]
+    if where == "last shard":
+        rewrite(tmp_path / "train.parquet", 39, bytes_=png(np.zeros((9, 9), np.uint8)))
     with pytest.raises(UserError):
-        cache(configure(teacher={"kwargs": {"classes": 4}, "weights": None}))
-    assert not (tmp_path / "run").exists()
+        cache(configure(**changes))
+    assert not (tmp_path / "run" / "teacher-logits").exists()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()
+
+
+def rewrite(path: Path, row: int, bytes_: bytes) -> None:
+    """Replace one image of a Parquet file."""
+    table = pq.read_table(path)
+    images = table["image"].to_pylist()
+    images[row]["bytes"] = bytes_
+    pq.write_table(table.set_column(0, "image", pa.array(images, table.schema.field("image").type)), path)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +102,16 @@ def test_label_training_without_labels(configure):
         train(config)
 
 
+def test_a_data_set_of_another_task(configure, tmp_path):
+    config = configure(run={"rounds": 0})
+    cache(config), export(config)
+    other = configure(
+        run={"output": "other"}, data={"task": "regression", "classes": None}, train={"loss": "mse", "init": "fresh"}
+    )
+    with pytest.raises(UserError, match=r'set data.task = "classification"'):
+        train(other, dataset=layout.dataset(config.output))
+
+
 def test_a_label_that_the_teacher_does_not_know(configure, tmp_path):
     table = pq.read_table(tmp_path / "train.parquet")
     labels = pa.array([7, *table["label"].to_pylist()[1:]], pa.int64())
@@ -84,11 +121,7 @@ def test_a_label_that_the_teacher_does_not_know(configure, tmp_path):
 
 
 def test_a_corrupt_image_costs_that_sample_alone(configure, tmp_path):
-    table = pq.read_table(tmp_path / "train.parquet")
-    images = table["image"].to_pylist()
-    images[5]["bytes"] = images[5]["bytes"][:40]
-    pq.write_table(table.set_column(0, "image", pa.array(images, table.schema.field("image").type)),
-                   tmp_path / "train.parquet")  # fmt: skip
+    rewrite(tmp_path / "train.parquet", 5, bytes_=png(np.zeros((8, 8), np.uint8))[:40])
     config = configure()
     manifest = cache(config)
     assert (manifest.samples, manifest.failures) == (39, 1)
@@ -128,9 +161,5 @@ def test_outputs_and_gradients_that_are_not_finite_cost_those_samples_alone(conf
 
 
 def image_corner(index: int, folder) -> int:
-    import io
-
-    from PIL import Image
-
     image = pq.read_table(folder / "train.parquet")["image"][index].as_py()["bytes"]
     return int(np.asarray(Image.open(io.BytesIO(image)))[0, 0])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pipeline import layout
 from pipeline.shards.artifact import Artifact
-from pipeline.stages import cache, export, mine, train
+from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
 
@@ -34,20 +38,27 @@ STAGES = {"cache": cache, "mine": mine, "export": export, "train": train}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("writes", [0, 1, 2, 3, 4, 6])
-def test_resumed_is_as_if_never_stopped(configure, files, monkeypatch, stage, writes):
-    whole, broken = configure(run={"output": "whole"}), configure(run={"output": "broken"})
-    for config in (whole, broken):
-        for name, function in STAGES.items():
-            if config is broken and name == stage:
-                with monkeypatch.context() as patch:
-                    stopping_after(writes, patch)
-                    with pytest.raises(Stop):
-                        function(config)
-            function(config)
-            if name == stage:
-                break
-    assert files(broken.output) == files(whole.output)
+def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, files, monkeypatch, tmp_path, stage):
+    before, whole = configure(run={"output": "before"}), configure(run={"output": "whole"})
+    earlier = list(STAGES)[: list(STAGES).index(stage)]
+    for name in earlier:
+        STAGES[name](before)
+    Path(before.output).mkdir(exist_ok=True)
+    shutil.copytree(before.output, whole.output)
+    STAGES[stage](whole)
+    for writes in itertools.count():
+        broken = configure(run={"output": f"broken-{writes}"})
+        shutil.copytree(before.output, broken.output)
+        try:
+            with monkeypatch.context() as patch:
+                stopping_after(writes, patch)
+                STAGES[stage](broken)
+        except Stop:
+            STAGES[stage](broken)
+            assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
+        else:
+            break
+    assert writes >= 7
 
 
 def test_finished_shards_are_not_made_again(configure, monkeypatch):
@@ -86,6 +97,65 @@ def test_what_was_made_otherwise_is_refused_and_named(configure, changes, stage,
             break
     with pytest.raises(UserError, match=rf"{named}\b.*--restart"):
         STAGES[stage](configure(**changes))
+
+
+def test_artifacts_that_do_not_belong_together_are_refused(configure):
+    for function in STAGES.values():
+        function(configure())
+    evaluate(configure())
+    other = {"teacher": {"weights": None}}
+    cache(configure(**other), restart=True)
+    with pytest.raises(UserError, match=r"round-01/auxiliary was made with cache\..*bpkd mine CONFIG --restart"):
+        export(configure(**other), restart=True)
+    with pytest.raises(UserError, match=r"opponent was made with train.lr = 0.01.*train.init"):
+        train(configure(train={"lr": 0.5}), restart=True)
+    scaled = {"student": {"mean": [0.5], "std": [0.5]}}
+    with pytest.raises(UserError, match=r"student was made with mean"):
+        evaluate(configure(**scaled), restart=True)
+
+
+def test_mining_takes_the_codec_that_the_cache_has(configure):
+    cache(configure())
+    with pytest.raises(UserError, match=r'codec = "fp16", now it is "fp32".*bpkd cache'):
+        mine(configure(cache={"codec": "fp32"}))
+
+
+def test_model_code_counts(configure, tmp_path):
+    code = "from torch import nn\ndef net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 3){})\n"
+    (tmp_path / "net.py").write_text(code.format(""))
+    teacher = {"factory": "net.py:net", "kwargs": {}, "weights": None}
+    cache(configure(teacher=teacher))
+    (tmp_path / "net.py").write_text(code.format(", nn.ReLU()"))
+    with pytest.raises(UserError, match=r"teacher\.code"):
+        cache(configure(teacher=teacher))
+
+
+def test_provenance_is_that_of_the_samples(configure):
+    config = configure()
+    cache(config), mine(config)
+    manifest = export(configure(mine={"steps": 77}, train={"lr": 0.5}))
+    assert manifest.details["provenance"]["mine"]["steps"] == 3
+    assert manifest.details["provenance"]["train"]["lr"] == 0.01
+
+
+@pytest.mark.parametrize("stage", ["cache", "export", "train"])
+def test_restart_never_removes_what_it_did_not_make(configure, tmp_path, stage):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("mine")
+    for name, function in STAGES.items():
+        if name == stage:
+            break
+        function(configure())
+    with pytest.raises(UserError, match="holds other files"):
+        STAGES[stage](configure(), output=str(tmp_path / "precious"), restart=True)
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_a_student_is_not_written_over_its_data_set(configure):
+    for function in STAGES.values():
+        function(configure())
+    with pytest.raises(UserError, match="holds a dataset, no student"):
+        train(configure(), output=layout.dataset(configure().output), restart=True)
 
 
 def test_restart_makes_it_anew(configure, files):

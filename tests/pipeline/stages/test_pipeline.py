@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pipeline import layout
 from pipeline.models import freeze, load_model
-from pipeline.record import record_config
+from pipeline.runs import record_config
 from pipeline.shards.artifact import read_manifest
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
@@ -224,19 +226,109 @@ def test_a_ball_keeps_climbs_near_their_parents(configure):
     assert 0 < max(distances) <= round(0.1 * 255)
 
 
-def test_running_statistics_of_models_stay_as_they_were(configure):
-    config = configure(run={"rounds": 1})
-    before = {name: value.clone() for name, value in teacher_of(config).state_dict().items()}
+def test_models_are_only_looked_at(configure, monkeypatch):
+    seen = []
+    module = importlib.import_module("pipeline.stages.mine")
+
+    def remembering(self, parents, shard):
+        models = (self.teacher, self.opponent)
+        before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
+        result = miner(self, parents, shard)
+        seen.append(
+            all(
+                torch.equal(was[n], v) for was, m in zip(before, models, strict=True) for n, v in m.state_dict().items()
+            )
+        )
+        assert not any(m.training or any(p.requires_grad for p in m.parameters()) for m in models)
+        return result
+
+    miner = module.Miner.mine
+    monkeypatch.setattr(module.Miner, "mine", remembering)
+    config = configure()
     cache(config), mine(config)
-    assert all(torch.equal(before[name], value) for name, value in teacher_of(config).state_dict().items())
+    assert seen == [True] * 6
+
+
+def test_layers_that_the_student_has_frozen_stay_so(configure, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def net():\n"
+        "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Linear(8, 3))\n"
+        "    model[1].requires_grad_(False)\n"
+        "    return model\n"
+    )
+    config = configure(student={"factory": "net.py:net", "kwargs": {}})
+    run(config)
+    frozen, trained = (
+        [load_file(f"{url}/model.safetensors")[f"{layer}.weight"] for url in opponents_and_student(config)]
+        for layer in (1, 2)
+    )
+    assert all(torch.equal(frozen[0], other) for other in frozen)
+    assert not any(torch.equal(trained[0], other) for other in trained[1:])
+
+
+def opponents_and_student(config):
+    return [layout.opponent(config.output, 1), layout.opponent(config.output, 2), layout.student(config.output)]
+
+
+def test_a_data_set_is_a_source_again(configure, tmp_path):
+    config = configure(export={"format": "parquet", "shard_size": 60})
+    run(config)
+    again = configure(run={"output": "again"}, data={"train": "run/dataset/*.parquet", "labels": False})
+    run(again)
+    assert read_manifest(layout.dataset(again.output), "export").samples == 360
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("format", FORMATS.names)
+def test_vectors_from_end_to_end(configure, tmp_path, task, format):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(40, 5)).astype(np.float32)
+    y = x[:, :2] if task == "regression" else (x[:, 0] > 0).astype(np.int64)
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    classes = None if task == "regression" else 2
+    net = {"factory": "zoo:mlp", "kwargs": {"hidden": [8]}, "weights": None}
+    config = configure(
+        data={"kind": "array", "task": task, "train": "data.npz", "eval": "data.npz", "classes": classes},
+        teacher=net,
+        student=net,
+        export={"format": format},
+    )  # fmt: skip
+    run(config)
+    figures = evaluate(config)
+    assert set(figures) >= ({"mse", "mae", "r2", "gap"} if task == "regression" else {"accuracy", "agreement"})
+    mined = pl.read_parquet(f"{layout.auxiliary(config.output, 1)}/*.parquet")["tensor"].to_numpy()
+    assert (mined >= x.min(axis=0)).all() and (mined <= x.max(axis=0)).all() and not np.allclose(mined, x)
+
+
+def test_half_precision_climbs_nearly_as_well(configure):
+    full, half = configure(), configure(run={"precision": "bf16", "output": "half"})
+    gaps = []
+    for config in (full, half):
+        cache(config)
+        gaps.append(mine(config)[0].details["gap"]["gap_after"]["mean"])
+    assert gaps[0] != gaps[1] == pytest.approx(gaps[0], rel=0.1)
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+def test_a_budget_in_epochs(configure, rounds):
+    config = configure(run={"rounds": rounds}, train={"steps": None, "epochs": 6})
+    final = run(config)
+    batches = 5 if rounds == 0 else 80 // 4
+    assert final.details["steps"] == round(6 / (rounds + 1) * batches)
 
 
 def test_the_recorded_config_makes_the_same_run(configure, tmp_path, files):
-    config = configure(run={"rounds": 1})
+    (tmp_path / "net.py").write_text("from pipeline.models.cnn import cnn as net\n")
+    config = configure(
+        run={"rounds": 1}, student={"factory": "net.py:net", "kwargs": {"classes": 3, "width": 4, "depth": 1}}
+    )
     run(config)
     record_config(config)
     again = load_config(tmp_path / "run/config.toml")
-    assert again.model_dump(exclude={"run", "data", "teacher"}) == config.model_dump(exclude={"run", "data", "teacher"})
+    assert again.model_dump(include={"mine", "train", "export"}) == config.model_dump(
+        include={"mine", "train", "export"}
+    )
     before = files(config.output)
     run(again)
     assert files(again.output) == before

@@ -1,0 +1,102 @@
+"""The label column of a data set: a class index, or numbers to regress on. What is unknown is null in Arrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.kinds.base import Members
+from pipeline.npy import from_npys, to_npys
+
+_CLS = "cls"
+_TARGET = "target.npy"
+
+
+class LabelColumn(Protocol):
+    """Labels of N samples as an array, as an Arrow column and as files in a WebDataset tar."""
+
+    extensions: tuple[str, ...]
+    """Of the members in a tar; every sample has them."""
+
+    feature: dict[str, Any] | None
+    """For Hugging Face `datasets`, None where the Arrow type says it all."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    """Of one label in the array."""
+
+    arrow_type: pa.DataType
+
+    def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
+        """(N, *shape) -> column of N rows."""
+
+    def decode(self, column: pa.Array) -> npt.NDArray[Any]:
+        """Column of N rows -> (N, *shape)."""
+
+    def to_members(self, column: pa.Array) -> Members:
+        """Column of N rows -> extension -> N files."""
+
+    def from_members(self, members: Members) -> pa.Array:
+        """What `to_members` gave -> the column.
+
+        Raises:
+            ValueError: a file holds no such label.
+        """
+
+
+class ClassColumn:
+    """int64 (N,), -1 where unknown; in a tar the index as text, with the same -1."""
+
+    extensions: tuple[str, ...] = (_CLS,)
+    dtype: np.dtype[Any] = np.dtype(np.int64)
+    shape: tuple[int, ...] = ()
+    arrow_type: pa.DataType = pa.int64()
+
+    def __init__(self, names: Sequence[str] | None) -> None:
+        self.feature: dict[str, Any] | None = {"_type": "ClassLabel", "names": list(names)} if names else None
+
+    def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
+        return pa.array(labels, self.arrow_type, mask=labels < 0)
+
+    def decode(self, column: pa.Array) -> npt.NDArray[Any]:
+        labels: npt.NDArray[Any] = column.fill_null(-1).to_numpy(zero_copy_only=False)
+        return labels.copy()
+
+    def to_members(self, column: pa.Array) -> Members:
+        return {_CLS: [b"%d" % label for label in self.decode(column).tolist()]}
+
+    def from_members(self, members: Members) -> pa.Array:
+        return self.encode(np.array([int(text) for text in members[_CLS]], self.dtype))
+
+
+class TargetColumn:
+    """float32 (N, width), NaN where unknown; null as a whole where all of a sample's numbers are."""
+
+    extensions: tuple[str, ...] = (_TARGET,)
+    feature: dict[str, Any] | None = None
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+
+    def __init__(self, width: int) -> None:
+        self.shape: tuple[int, ...] = (width,)
+        self.arrow_type = pa.list_(pa.float32(), width)
+
+    def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
+        unknown = np.isnan(labels)
+        values = pa.array(labels.reshape(-1), pa.float32(), mask=unknown.reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(values, *self.shape, mask=pa.array(unknown.all(axis=1)))
+
+    def decode(self, column: pa.Array) -> npt.NDArray[Any]:
+        labels = np.full((len(column), *self.shape), np.nan, np.float32)
+        known = column.is_valid().to_numpy(zero_copy_only=False)
+        labels[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, *self.shape)
+        return labels
+
+    def to_members(self, column: pa.Array) -> Members:
+        return {_TARGET: to_npys(self.decode(column))}
+
+    def from_members(self, members: Members) -> pa.Array:
+        return self.encode(from_npys(members[_TARGET], self.dtype, self.shape))
