@@ -11,7 +11,7 @@ from typing import IO, Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from schemas.errors import UserError
+from schemas.errors import BpkdError, UserError
 
 
 class Folder:
@@ -100,6 +100,7 @@ def file_fingerprint(url: str) -> dict[str, Any]:
 
     Raises:
         UserError: there is no such file.
+        BpkdError: it cannot be read.
     """
     fs, path = fsspec.core.url_to_fs(url)
     try:
@@ -108,5 +109,7 @@ def file_fingerprint(url: str) -> dict[str, Any]:
             with fs.open(path, "rb") as file:
                 return {"bytes": info["size"], "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
         return {"bytes": info["size"], "tag": str(info.get("ETag") or fs.ukey(path))}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{url}: no such file") from None
+    except OSError as error:
+        raise BpkdError(f"{url} cannot be read: {error.strerror or error}") from None
