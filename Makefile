@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types schemas clean
+.PHONY: help demo test faults lint format types schemas clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,9 @@ demo: $(INSTALLED) ## set up, then run the whole thing on real bundled data
 
 test: $(INSTALLED) ## set up, then run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
+
+faults: $(INSTALLED) ## kill every stage many times, and compare what it ends in (minutes)
+	@BPKD_KILLS=48 $(BIN)/python -m pytest -q tests/faults $(ARGS)
 
 lint: $(INSTALLED) ## check style and formatting
 	@$(BIN)/ruff check .

@@ -54,7 +54,7 @@ def ascend(
     step_decay: str = "constant",
     patience: int | None = None,
 ) -> Climb:
-    """Climb `x <- project(x + eta * direction(grad_x D(T(x), S(x))))` from `start` (arXiv 2301.12006, eq. 4).
+    """Climb `x <- project(x + eta * direction(grad_x D(T(x), S(x))))` from `start` (arXiv 2301.12006).
 
     The models must be frozen and in eval mode; they are called as they are and see nothing but `inputs`.
 
