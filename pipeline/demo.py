@@ -18,9 +18,9 @@ from PIL import Image
 from safetensors.torch import load
 
 from pipeline import layout
+from pipeline.kinds.image import IMAGE_TYPE
 from pipeline.progress import Progress
 from pipeline.runs import record_config
-from pipeline.shards.rows import IMAGE_TYPE
 from pipeline.stages import cache, evaluate, export, mine, train
 from pipeline.storage import Folder
 from pipeline.timing import timed

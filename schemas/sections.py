@@ -34,7 +34,7 @@ class Section(BaseModel):
 
 
 class RunConfig(Section):
-    name: str = Field("distill", min_length=1, description="shown in logs and in the data set's card")
+    name: str = Field("distill", min_length=1, description="of the run, kept in the data set's provenance")
     output: str = Field(description="directory or fsspec URL that receives every artifact of the run")
     seed: int = Field(0, ge=0, description="all randomness is derived from this number")
     rounds: int = Field(5, ge=0, description="min-max rounds; 0 is plain distillation")
@@ -157,7 +157,7 @@ class TrainConfig(Section):
     schedule: Literal["constant", "cosine"] = Field("cosine", description="of the learning rate over the budget")
     warmup: Fraction = Field(0.02, description="share of the budget over which the rate rises from 0")
     init: Literal["continue", "fresh"] = Field("continue", description="from the last opponent, or new weights")
-    checkpoint_every: Count = Field(500, description="steps between checkpoints")
+    checkpoint_every: Count = Field(100, description="steps between checkpoints; at most so many are lost")
     memory_mb: Count = Field(2048, description="decoded samples held in memory at once; larger data is streamed")
 
     @model_validator(mode="before")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.kinds.base import Members
 from pipeline.npy import from_npys, to_npys
+from schemas.errors import SampleError
 
 _CLS = "cls"
 _TARGET = "target.npy"
@@ -35,7 +36,11 @@ class LabelColumn(Protocol):
         """(N, *shape) -> column of N rows."""
 
     def decode(self, column: pa.Array) -> npt.NDArray[Any]:
-        """Column of N rows -> (N, *shape)."""
+        """Column of N rows -> (N, *shape).
+
+        Raises:
+            SampleError: a label of another shape.
+        """
 
     def to_members(self, column: pa.Array) -> Members:
         """Column of N rows -> extension -> N files."""
@@ -82,16 +87,24 @@ class TargetColumn:
 
     def __init__(self, width: int) -> None:
         self.shape: tuple[int, ...] = (width,)
-        self.arrow_type = pa.list_(pa.float32(), width)
+        # Not of fixed size: older versions of Arrow cannot read such a Parquet column with nulls among its rows.
+        self.arrow_type: pa.DataType = pa.list_(pa.float32())
 
     def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
         unknown = np.isnan(labels)
-        values = pa.array(labels.reshape(-1), pa.float32(), mask=unknown.reshape(-1))
-        return pa.FixedSizeListArray.from_arrays(values, *self.shape, mask=pa.array(unknown.all(axis=1)))
+        some = ~unknown.all(axis=1)
+        values = pa.array(labels[some].reshape(-1), pa.float32(), mask=unknown[some].reshape(-1))
+        ends = np.concatenate([[0], np.cumsum(some * labels.shape[1])]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~some))
 
     def decode(self, column: pa.Array) -> npt.NDArray[Any]:
-        labels = np.full((len(column), *self.shape), np.nan, np.float32)
+        lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
         known = column.is_valid().to_numpy(zero_copy_only=False)
+        wrong = known & (lengths != self.shape[0])
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise SampleError(f"row {row} has a label of {lengths[row]} numbers, must be {self.shape[0]}")
+        labels = np.full((len(column), *self.shape), np.nan, np.float32)
         labels[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, *self.shape)
         return labels
 

@@ -56,7 +56,11 @@ def parquet_to_table(data: bytes) -> pa.Table:
     Raises:
         UserError: it is not one.
     """
+    # Copied into Arrow's own memory: a reading thread that still holds a Python object when the interpreter ends
+    # aborts the process (apache/arrow#34314).
+    copy = pa.BufferOutputStream()
+    copy.write(data)
     try:
-        return pq.read_table(io.BytesIO(data))
+        return pq.read_table(pa.BufferReader(copy.getvalue()))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0]}") from None

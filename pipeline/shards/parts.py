@@ -70,6 +70,9 @@ class SourcePart:
     def table(self) -> pa.Table:
         return self._format.encode(self.rows())
 
+    def __str__(self) -> str:
+        return f"rows {self._chunk.start} to {self._chunk.stop} of {self._chunk.file}"
+
 
 class FilePart:
     """One shard file with a data set's columns."""
@@ -83,6 +86,9 @@ class FilePart:
             return self._rows.decode(self.table())
         except SampleError as error:
             raise UserError(f"{self._folder.url}/{self._entry.path}: {error}") from None
+
+    def __str__(self) -> str:
+        return f"{self._folder.url}/{self._entry.path}"
 
     def table(self) -> pa.Table:
         data = read_checked(self._folder, self._entry)

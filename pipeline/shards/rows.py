@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import torch
 
 from pipeline.kinds import Kind, Stored
-from pipeline.kinds.image import IMAGE_TYPE as IMAGE_TYPE
 from pipeline.logits import Codec
 from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
 from schemas.registry import CODECS, KINDS
@@ -106,7 +105,8 @@ class RowFormat:
         """Arrow schema of a data set's table, with the metadata that Hugging Face `datasets` reads."""
         fields = [
             pa.field("key", pa.string(), nullable=False),
-            pa.field(self.kind_.column, self.kind_.arrow_type(self.shape), nullable=False),
+            # Hugging Face takes a feature only for a field that equals its own, and its own are all nullable.
+            pa.field(self.kind_.column, self.kind_.arrow_type(self.shape)),
             pa.field("label", self.labels_.arrow_type),
             pa.field("teacher_logits", self.codec_.column_type(self.width), nullable=False),
             pa.field("origin", pa.string(), nullable=False),
@@ -170,8 +170,9 @@ def _join(pieces: list[Rows]) -> Rows:
 
 def _feature(type_: pa.DataType) -> dict[str, Any]:
     """The feature that Hugging Face `datasets` has for an Arrow type."""
-    if pa.types.is_fixed_size_list(type_):
+    if pa.types.is_list(type_) or pa.types.is_fixed_size_list(type_):
         # Newer versions call it List, and still read this name.
-        return {"_type": "Sequence", "feature": _feature(type_.value_type), "length": type_.list_size}
+        length = type_.list_size if pa.types.is_fixed_size_list(type_) else -1
+        return {"_type": "Sequence", "feature": _feature(type_.value_type), "length": length}
     name = str(type_)
     return {"_type": "Value", "dtype": {"halffloat": "float16", "float": "float32"}.get(name, name)}

@@ -135,7 +135,7 @@ class ParquetSource:
         if missing:
             raise UserError(f"{file}: no column {missing[0]!r}, which {self._files[0]} has; all files take the same")
         try:
-            return opened.read_row_group(group, columns=names)
+            return opened.read_row_group(group, columns=names, use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(file, error) from None
 

@@ -190,7 +190,7 @@ def _gap_statistics(folder: Folder, names: list[str]) -> dict[str, dict[str, flo
     tables = []
     for name in names:
         with folder.open(name) as file:
-            tables.append(pl.DataFrame(pl.from_arrow(pq.read_table(file, columns=columns))))
+            tables.append(pl.DataFrame(pl.from_arrow(pq.ParquetFile(file).read(columns=columns, use_threads=False))))
     gaps = pl.concat(tables).cast(pl.Float64)
     if gaps.is_empty():
         return {}

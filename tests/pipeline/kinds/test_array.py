@@ -8,6 +8,7 @@ import pickle
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
@@ -100,3 +101,16 @@ def test_inputs_and_stored_do_not_share_memory() -> None:
     assert stored.tolist() == [[1.0] * 3] * 2
     assert back.tolist() == [[2.0] * 3] * 2
     assert ArrayKind().to_inputs(torch.ones(2, 3)).dtype == torch.float32
+
+
+def test_a_row_that_is_not_finite_is_named() -> None:
+    column = pa.array([[1.0, 2.0], [1.0, None], [float("inf"), 0.0]], pa.list_(pa.float32(), 2))
+    with pytest.raises(SampleError, match="row 1 holds"):
+        ArrayKind().from_column(column, (2,))
+
+
+@pytest.mark.parametrize("file", [npy(np.zeros(3)), npy(np.zeros(4, np.float32)), b"no", pickle.dumps([1.0])])
+def test_another_file_in_a_tar_is_refused(file: bytes) -> None:
+    good = npy(np.zeros(3, np.float32))
+    with pytest.raises(ValueError, match=r"must be float32 \(3,\)|magic"):
+        ArrayKind().from_members(["a", "b"], {"input.npy": [good, file]}, (3,))

@@ -7,6 +7,7 @@ import struct
 import zlib
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -212,3 +213,26 @@ def test_damage_never_escapes_as_another_error(data: bytes, edits: list[tuple[in
 
 def test_description_is_height_by_width() -> None:
     assert ImageKind().describe((3, 28, 32)) == "28x32 RGB"
+
+
+def test_column_holds_png_files_under_the_samples_names() -> None:
+    stored = np.arange(2 * 12, dtype=np.uint8).reshape(2, 1, 3, 4)
+    column = ImageKind().to_column(["a", "b"], stored)
+    assert column.type == ImageKind().arrow_type((1, 3, 4))
+    assert column[1].as_py() == {"bytes": ImageKind().encode(stored[1]), "path": "b.png"}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"no", "row 1: not an image"),
+        (None, "row 1: neither"),
+        (encoded("L", size=(9, 9)), "row 1 is 9x9 L, must be 4x5"),
+    ],
+)
+def test_a_broken_row_is_named(data: bytes | None, reason: str) -> None:
+    column = pa.array(
+        [{"bytes": encoded("L"), "path": None}, {"bytes": data, "path": None}], ImageKind().arrow_type(())
+    )
+    with pytest.raises(SampleError, match=reason):
+        ImageKind().from_column(column, (1, 4, 5))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+
+import numpy as np
 import pytest
 import torch
 
@@ -29,3 +32,42 @@ def test_decoding_a_slice_gives_the_slice(name):
 def test_fp16_refuses_what_it_cannot_hold():
     with pytest.raises(UserError, match=r'reach 70000.*cache.codec = "fp32"'):
         CODECS.build("fp16").encode(torch.tensor([[7e4]]))
+
+
+@pytest.mark.parametrize("name", CODECS.names)
+def test_non_finite_rows_are_refused(name):
+    with pytest.raises(UserError, match="not all finite"):
+        CODECS.build(name).encode(torch.tensor([[0.0], [float("nan")]]))
+
+
+@pytest.mark.parametrize(("name", "large"), [("fp16", False), ("fp32", True)])
+def test_which_rows_are_representable(name, large):
+    logits = torch.tensor(
+        [[0, 1], [65504, -65504], [0, 65505], [-7e4, 0], [torch.nan, 0], [0, torch.inf], [-torch.inf, 0]]
+    )
+    codec = CODECS.build(name)
+    good = codec.representable(logits)
+    assert good.tolist() == [True, True, large, large, False, False, False]
+    assert torch.equal(codec.decode(codec.encode(logits[good])), logits[good])
+
+
+@pytest.mark.parametrize("name", CODECS.names)
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_files_hold_the_very_numbers_of_the_column(name, count):
+    codec = CODECS.build(name)
+    column = codec.encode(torch.randn(count + 2, 3, generator=torch.Generator().manual_seed(0))).slice(1, count)
+    members = codec.to_members(column)
+    assert tuple(members) == codec.extensions == ("teacher.npy",)
+    arrays = [np.load(io.BytesIO(file), allow_pickle=False) for file in members["teacher.npy"]]
+    assert all(array.dtype == codec.dtype and array.shape == (3,) for array in arrays)
+    assert [array.tolist() for array in arrays] == column.to_pylist()
+    assert codec.from_members(members, 3).equals(column)
+
+
+@pytest.mark.parametrize(("name", "other"), [("fp16", "fp32"), ("fp32", "fp16")])
+def test_files_of_another_type_or_width_are_refused(name, other):
+    codec = CODECS.build(name)
+    for stranger in (CODECS.build(other).encode(torch.zeros(2, 3)), codec.encode(torch.zeros(2, 4))):
+        owner = CODECS.build(other) if stranger.type != codec.column_type(4) else codec
+        with pytest.raises(ValueError, match=r"must be float\d\d \(3,\)"):
+            codec.from_members(owner.to_members(stranger), 3)

@@ -28,3 +28,9 @@ def test_which_are_kept(rule, fraction, kept):
 @pytest.mark.parametrize("rule", KEEPS.names)
 def test_none_of_none(rule):
     assert KEEPS.load(rule)(GAPS.head(0), 0.5).to_list() == []
+
+
+@pytest.mark.parametrize(("fraction", "height", "kept"), [(0.07, 100, 7), (0.28, 25, 7), (0.1, 3, 1), (0.29, 100, 29)])
+def test_a_share_that_comes_out_even_is_not_rounded_up(fraction, height, kept):
+    gaps = pl.DataFrame({"gap_before": [0.0] * height, "gap_after": [float(i) for i in range(height)]})
+    assert KEEPS.load("top")(gaps, fraction).sum() == kept
