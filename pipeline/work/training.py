@@ -42,10 +42,9 @@ def recipe(config: Config, task: str) -> Recipe:
     train = config.train
     if task != config.data.task:
         raise UserError(f'the data set is for {task}, the config for {config.data.task}; set data.task = "{task}"')
-    fraction = None if train.source_fraction == "natural" else float(train.source_fraction)
     loss = LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
     return Recipe(
-        plan=BatchPlan(train.batch_size, fraction),
+        plan=_plan(config),
         criterion=Criterion(loss, train.alpha, regression=task == "regression"),
         lr=train.lr,
         schedule=train.schedule,
@@ -61,8 +60,7 @@ def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> S
     """
     train = config.train
     if train.epochs is not None:
-        plan = BatchPlan(train.batch_size, None if train.source_fraction == "natural" else train.source_fraction)
-        steps = max(round(train.epochs / count * epoch_steps(pool, plan)), 1)
+        steps = max(round(train.epochs / count * epoch_steps(pool, _plan(config))), 1)
     else:
         total = train.steps or 0
         if total < count:
@@ -71,6 +69,11 @@ def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> S
             )
         steps = round(total * (number + 1) / count) - round(total * number / count)
     return Segment(steps=steps, begin=number / count, end=(number + 1) / count, seed=seed)
+
+
+def _plan(config: Config) -> BatchPlan:
+    train = config.train
+    return BatchPlan(train.batch_size, None if train.source_fraction == "natural" else train.source_fraction)
 
 
 def train_segment(
