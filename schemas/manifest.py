@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+import hashlib
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 FORMAT_VERSION: Final = 1
 MANIFEST = "manifest.json"
+MAX_BYTES: Final = 2**26
+"""Of a manifest that is read, about 300,000 files."""
+
+_NAME = "[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
+RelativePath = Annotated[str, Field(pattern=f"^{_NAME}(/{_NAME})*$", max_length=1024)]
+"""Within the artifact's directory: no part is empty or begins with a dot, so that none leads out of it."""
+
+_TAIL = len('"\n}\n')
 
 
 class _Strict(BaseModel):
@@ -21,7 +30,7 @@ class FileEntry(_Strict):
     `labelled` have a label.
     """
 
-    path: str
+    path: RelativePath
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     samples: int = Field(0, ge=0)
@@ -30,11 +39,12 @@ class FileEntry(_Strict):
 
 
 class FailedSample(_Strict):
-    """A sample that was given up, and why."""
+    """A sample that was given up, and why; `unit` is the unit of work that it belongs to."""
 
     key: str
     stage: str
     reason: str
+    unit: str = ""
 
 
 class ShardReport(_Strict):
@@ -49,7 +59,8 @@ class Manifest(_Strict):
     """Contents of one artifact.
 
     `fingerprint` holds what the artifact was made from; two artifacts with equal fingerprints are interchangeable.
-    `details` holds what the kind of artifact adds (see the stage that writes it).
+    `details` holds what the kind of artifact adds (see the stage that writes it). `manifest_sha256` is that of the
+    manifest's own bytes with zeros in its place, which `pack` fills in and `unpack` checks.
     """
 
     format: Literal["bpkd"] = "bpkd"
@@ -60,7 +71,44 @@ class Manifest(_Strict):
     failures: int = 0
     fingerprint: dict[str, Any]
     details: dict[str, Any] = {}
+    manifest_sha256: str = Field("0" * 64, pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _paths_once(self) -> Manifest:
+        paths = [file.path for file in self.files]
+        if MANIFEST in paths:
+            raise ValueError(f"lists {MANIFEST} itself")
+        if len(set(paths)) < len(paths):
+            raise ValueError(f"lists {next(path for path in paths if paths.count(path) > 1)} twice")
+        return self
 
     @property
     def samples(self) -> int:
         return sum(file.samples for file in self.files)
+
+
+def pack(manifest: Manifest) -> bytes:
+    """The bytes of a manifest.json."""
+    blank = manifest.model_copy(update={"manifest_sha256": "0" * 64})
+    data = (blank.model_dump_json(indent=1) + "\n").encode()
+    return data[: -_TAIL - 64] + hashlib.sha256(data).hexdigest().encode() + data[-_TAIL:]
+
+
+def unpack(data: bytes) -> Manifest:
+    """The manifest in a manifest.json.
+
+    Raises:
+        ValueError: one line; it is too long, no manifest of this version, or not the bytes that were written.
+    """
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{len(data)} bytes, a manifest has {MAX_BYTES} at most")
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise ValueError(" ".join(f"{place}: {problem['msg']}".split())) from None
+    digest = hashlib.sha256(data[: -_TAIL - 64] + b"0" * 64 + data[-_TAIL:]).hexdigest()
+    if digest != manifest.manifest_sha256:
+        raise ValueError("its own sha256 is another: it is damaged, or was changed by hand")
+    return manifest

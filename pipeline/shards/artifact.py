@@ -10,12 +10,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from pipeline.storage import Folder, sha256
 from pipeline.version import VERSION
 from schemas.errors import UserError
-from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport
+from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
 
 PROGRESS = "_progress"
 BEGUN = f"{PROGRESS}/begun.json"
@@ -75,11 +73,9 @@ def discard(url: str, name: str) -> None:
 
 def _parse(folder: Folder) -> Manifest:
     try:
-        return Manifest.model_validate_json(folder.read(MANIFEST))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise UserError(f"{folder.url}/{MANIFEST}: {place}: {problem['msg']}") from None
+        return unpack(folder.read(MANIFEST))
+    except ValueError as error:
+        raise UserError(f"{folder.url}/{MANIFEST}: {error}") from None
 
 
 def _begun(folder: Folder) -> dict[str, Any] | None:
@@ -172,7 +168,7 @@ class Artifact:
         if failures:
             lines = "".join(failure.model_dump_json() + "\n" for failure in failures)
             files.append(self.write(FAILURES, lines.encode()))
-        self.manifest = Manifest(
+        manifest = Manifest(
             artifact=self.name,
             bpkd=VERSION,
             files=files,
@@ -180,8 +176,10 @@ class Artifact:
             fingerprint=self.fingerprint,
             details=dict(details or {}),
         )
-        self.folder.write(MANIFEST, (self.manifest.model_dump_json(indent=1) + "\n").encode())
+        data = pack(manifest)
+        self.folder.write(MANIFEST, data)
         self._tidy()
+        self.manifest = unpack(data)
         return self.manifest
 
     def _begin(self) -> None:

@@ -130,10 +130,10 @@ def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFor
 
 def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[Part]:
     """Every shard of one round's auxiliary samples."""
-    return file_parts(url, manifest, rows, ParquetFormat())
+    return list(file_parts(url, manifest, rows, ParquetFormat()))
 
 
-def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[Part]:
+def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[FilePart]:
     """Every shard of a data set, or of one round's auxiliary samples."""
     folder = Folder(url)
     return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]

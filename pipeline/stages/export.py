@@ -18,6 +18,7 @@ from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import open_samples
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
+from schemas.dataset import Counts, DatasetDetails, RoundCounts, RowsSpec
 from schemas.errors import UserError
 from schemas.manifest import Manifest
 from schemas.registry import FORMATS
@@ -141,32 +142,32 @@ def _details(
     config: Config, rows: RowFormat, cache: Manifest, rounds: list[Manifest], own: list[Part]
 ) -> dict[str, Any]:
     """What a reader of the data set needs to know and has no other way to."""
-    mined = [
-        {"round": number, "samples": manifest.samples, "gap": manifest.details["gap"]}
-        for number, manifest in enumerate(rounds, 1)
-    ]
     made = rounds[0].fingerprint if rounds else {}
-    return {
-        "rows": {
-            "kind": rows.kind,
-            "codec": rows.codec,
-            "width": rows.width,
-            "shape": list(rows.shape),
-            "task": rows.task,
-            "targets": rows.targets,
-            "class_names": list(rows.class_names) if rows.class_names else None,
-        },
-        "format": config.export.format,
-        "split": config.export.split,
-        "counts": {
-            "source": sum(part.source for part in own),
-            "auxiliary": sum(manifest.samples for manifest in rounds),
-            "rounds": mined,
-        },
-        "provenance": {
+    details = DatasetDetails(
+        rows=RowsSpec(
+            kind=rows.kind,
+            codec=rows.codec,
+            width=rows.width,
+            shape=list(rows.shape),
+            task=rows.task,
+            targets=rows.targets,
+            class_names=list(rows.class_names) if rows.class_names else None,
+        ),
+        format=config.export.format,
+        split=config.export.split,
+        counts=Counts(
+            source=sum(part.source for part in own),
+            auxiliary=sum(manifest.samples for manifest in rounds),
+            rounds=[
+                RoundCounts(round=number, samples=manifest.samples, gap=manifest.details["gap"])
+                for number, manifest in enumerate(rounds, 1)
+            ],
+        ),
+        provenance={
             "name": config.run.name,
             "source": config.data.train,
             "teacher": cache.fingerprint["teacher"],
             **{name: made.get(name) for name in ("student", "mine", "train", "seed")},
         },
-    }
+    )
+    return details.model_dump(mode="json")

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import layout
+from pipeline.datasets import open_dataset
 from pipeline.models import pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
 from pipeline.seeds import derive_seed
 from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
-from pipeline.shards.parts import file_parts
 from pipeline.shards.pool import PartsPool
-from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.numerics import reproducible
 from pipeline.work.setup import check_choices, describe_model, open_student
@@ -20,7 +19,6 @@ from pipeline.work.training import load_trained, segment, train_segment, trainin
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest
-from schemas.registry import FORMATS
 
 
 @reproducible()
@@ -51,12 +49,12 @@ def train(
     check_choices(config)
     device = pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
-    data = read_manifest(url, "export CONFIG")
-    rows = dataset_rows(url, data)
+    data = open_dataset(url, trusted=(config.data.kind, config.cache.codec, config.export.format))
+    rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     number, count, previous = _place(config)
     fingerprint: dict[str, Any] = {
-        "dataset": identity(data)["files"],
+        "dataset": identity(data.manifest)["files"],
         "student": {**describe_model(config, "student"), "sha256": weights_sha256(student)},
         "train": {**training_settings(config), "init": config.train.init},
         "rounds": count - 1,
@@ -70,8 +68,7 @@ def train(
     if previous is not None:
         load_trained(previous, student)
     seed = derive_seed(config.run.seed, "train")
-    parts = file_parts(url, data, rows, FORMATS.build(data.details["format"]))
-    pool = PartsPool(parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
+    pool = PartsPool(data.parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
     return train_segment(
         artifact,
         student,
@@ -79,24 +76,11 @@ def train(
         config,
         rows,
         segment(config, pool, number, count, seed),
-        labelled=sum(part.labelled for part in parts),
+        labelled=sum(part.labelled for part in data.parts),
         title="train",
         progress=progress,
         previous=Folder(previous) if previous else None,
     )
-
-
-def dataset_rows(url: str, manifest: Manifest) -> RowFormat:
-    """The row format that a data set's manifest promises.
-
-    Raises:
-        UserError: the artifact is not a data set.
-    """
-    rows = manifest.details.get("rows")
-    if manifest.artifact != "dataset" or not isinstance(rows, dict):
-        raise UserError(f"{url} holds {manifest.artifact!r}, not a data set that `bpkd export` wrote")
-    names = rows["class_names"]
-    return RowFormat(**{**rows, "shape": tuple(rows["shape"]), "class_names": tuple(names) if names else None})
 
 
 def _opponent(url: str, fingerprint: Mapping[str, Any]) -> str:

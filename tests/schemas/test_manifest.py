@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.manifest import Manifest
+from schemas.manifest import Manifest, pack, unpack
 
 FILE: dict[str, Any] = {"path": "a.parquet", "bytes": 3, "sha256": "0" * 64, "samples": 2}
 VALUES: dict[str, Any] = {
@@ -16,6 +18,24 @@ VALUES: dict[str, Any] = {
     "files": [FILE, {**FILE, "path": "b.parquet", "samples": 5}, {**FILE, "path": "failures.jsonl", "samples": 0}],
     "fingerprint": {"seed": 0},
 }
+
+UNSAFE = [
+    "",
+    "/etc/passwd",
+    "../a",
+    "a/../../b",
+    "a//b",
+    "a/",
+    "./a",
+    "a\\b",
+    "C:a",
+    "a\0b",
+    "a\n",
+    "é",
+    ".hidden",
+    "x" * 1025,
+]
+UNSAFE += ["manifest.json", "s3://bucket/a", "~/a"]
 
 
 def test_samples_are_those_of_all_files() -> None:
@@ -36,8 +56,30 @@ def test_json_round_trips() -> None:
         {"files": [{**FILE, "sha256": "short"}]},
         {"files": [{**FILE, "bytes": -1}]},
         {"files": [{**FILE, "surprise": 1}]},
+        {"files": [FILE, FILE]},
+        *({"files": [{**FILE, "path": path}]} for path in UNSAFE),
     ],
 )
 def test_what_it_does_not_know_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Manifest.model_validate({**VALUES, **changes})
+
+
+def test_what_is_packed_is_unpacked() -> None:
+    packed = pack(Manifest.model_validate({**VALUES, "details": {"note": "π", "gap": [1.5, None]}}))
+    assert pack(unpack(packed)) == packed
+    assert unpack(packed).files[1].samples == 5
+
+
+@given(st.integers(0), st.integers(0, 7))
+def test_any_flipped_bit_is_found(byte: int, bit: int) -> None:
+    packed = bytearray(pack(Manifest.model_validate(VALUES)))
+    packed[byte % len(packed)] ^= 1 << bit
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        unpack(bytes(packed))
+
+
+@given(st.binary(max_size=200) | st.text().map(str.encode) | st.just(b"[" * 100_000))
+def test_anything_else_is_refused_in_one_line(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        unpack(data)

@@ -1,0 +1,88 @@
+"""Opening a data set: its manifest is checked before any of its shards is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from pipeline.shards.artifact import read_manifest
+from pipeline.shards.base import ShardFormat
+from pipeline.shards.parts import FilePart, file_parts
+from pipeline.shards.rows import RowFormat
+from schemas.dataset import DatasetDetails, RowsSpec
+from schemas.errors import UserError
+from schemas.manifest import MANIFEST, Manifest
+from schemas.registry import CODECS, FORMATS, KINDS, Registry
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An exported data set.
+
+    Attributes:
+        url: its directory.
+        manifest: all of it.
+        details: the manifest's `details`.
+        rows: format of its rows.
+        format: of its shards.
+        parts: its shards, in the manifest's order.
+    """
+
+    url: str
+    manifest: Manifest
+    details: DatasetDetails
+    rows: RowFormat
+    format: ShardFormat
+    parts: list[FilePart]
+
+
+def open_dataset(url: str, *, trusted: Collection[str] = ()) -> Dataset:
+    """Open a finished data set; reads nothing but its manifest.
+
+    Args:
+        url: its directory.
+        trusted: code of the user's own, as `package.module:Name`, that the data set may name as its kind, codec or
+            format. A data set cannot bring other code to run: a manifest may come from anywhere.
+
+    Raises:
+        UserError: there is none, its manifest is damaged or wrong, or it names code that is not trusted.
+    """
+    manifest = read_manifest(url, "export CONFIG")
+    details = dataset_details(url, manifest)
+    place = f"{url}/{MANIFEST}"
+    for known, name in ((KINDS, details.rows.kind), (CODECS, details.rows.codec), (FORMATS, details.format)):
+        _require_known(place, known, name, trusted)
+    rows = row_format(details.rows)
+    format_: ShardFormat = FORMATS.build(details.format)
+    return Dataset(url, manifest, details, rows, format_, file_parts(url, manifest, rows, format_))
+
+
+def dataset_details(url: str, manifest: Manifest) -> DatasetDetails:
+    """What the manifest of a data set adds to that of other artifacts.
+
+    Raises:
+        UserError: it is that of another artifact, or wrong.
+    """
+    if manifest.artifact != "dataset":
+        raise UserError(f"{url} holds {manifest.artifact!r}, not a data set that `bpkd export` wrote")
+    try:
+        return DatasetDetails.model_validate(manifest.details)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(map(str, ("details", *problem["loc"])))
+        raise UserError(f"{url}/{MANIFEST}: {key}: {problem['msg']}") from None
+
+
+def row_format(spec: RowsSpec) -> RowFormat:
+    """The row format that a manifest describes."""
+    names = tuple(spec.class_names) if spec.class_names else None
+    return RowFormat(**{**spec.model_dump(), "shape": tuple(spec.shape), "class_names": names})
+
+
+def _require_known(place: str, known: Registry, name: str, trusted: Collection[str]) -> None:
+    if name not in known.names and name not in trusted:
+        raise UserError(
+            f"{place}: unknown {known.what} {name!r} (takes {', '.join(known.names)}, or what the config names)"
+        )
