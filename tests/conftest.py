@@ -1,15 +1,32 @@
-"""What holds for all tests: one thread each, and nothing of the user's Prefect."""
+"""What holds for all tests: one thread each, nothing of the user's Prefect, an S3 server that fails when told to."""
 
 from __future__ import annotations
 
+import itertools
+import logging
 import os
-from collections.abc import Iterator
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from tenacity import wait_none
+
+from pipeline.storage import faults
 
 # Read when torch is imported, so before any test module imports it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What fails for a moment is tried again at once."""
+    monkeypatch.setattr(faults, "WAIT", wait_none())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,3 +38,153 @@ def _own_prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("PREFECT_API_URL", raising=False)
         patch.delenv("PREFECT_PROFILE", raising=False)
         yield
+
+
+class S3:
+    """An S3 server on this machine, in front of which requests can be made to fail.
+
+    Attributes:
+        url: of a bucket that is this test's own.
+        address: of the server.
+        requests: method and path of every request of this test, in order.
+        failed: how many of them were made to fail.
+    """
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+        from werkzeug.serving import make_server
+
+        self._serve = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=MotoRequestHandler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self._buckets = itertools.count()
+        self.address = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Let everything succeed, in a new bucket."""
+        self.requests: list[str] = []
+        self.failed = 0
+        self._how: Iterator[int | float | str] = iter(())
+        self._numbers = itertools.count()
+        self.heal()
+        self.url = f"s3://bucket-{next(self._buckets)}"
+
+    def fail(self, *how: int | float | str, when: Callable[[int, str], bool] = lambda number, request: True) -> None:
+        """From now on, let some requests fail.
+
+        Args:
+            how: in turn, an HTTP status to answer with, instead of doing what is asked; or to do it and then "reset"
+                the connection, "cut" the body of the answer in half, or take so many seconds (float).
+            when: told the number of requests from now on and "METHOD /path", whether this one fails.
+        """
+        self._how, self._when, self._numbers = itertools.cycle(how), when, itertools.count()
+
+    def heal(self) -> None:
+        """From now on, let everything succeed."""
+        self._when = lambda number, request: False
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
+        self.requests.append(request)
+        if not self._when(next(self._numbers), request):
+            return self._serve(environ, start_response)
+        self.failed += 1
+        how = next(self._how)
+        if isinstance(how, int):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{how} Error", [("Content-Type", "application/xml"), ("Content-Length", "0")])
+            return []
+        if isinstance(how, float):
+            time.sleep(how)
+            return self._serve(environ, start_response)
+        if how == "reset":
+            b"".join(self._serve(environ, lambda status, headers: None))
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionResetError
+        body = b"".join(
+            self._serve(environ, lambda status, headers: start_response(status, [*headers, ("Connection", "close")]))
+        )
+        return [body[: len(body) // 2]]
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[S3]:
+    """One for each process that runs tests; the port is whatever is free."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
+    server = S3()
+    yield server
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # closes their connections
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3]:
+    """An S3 server with a bucket of one's own; `s3://` means it, for this process and those that it starts."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server.address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    _s3_server.reset()
+    bucket = _s3_server.url.removeprefix("s3://")
+    urllib.request.urlopen(urllib.request.Request(f"{_s3_server.address}/{bucket}", method="PUT")).close()
+    yield _s3_server
+    _s3_server.reset()
+
+
+@pytest.fixture
+def write_dataset() -> Callable[..., None]:
+    """A function (url, format, **details) that writes 6 source images in one shard and 4 climbs from them in another.
+
+    Source sample s0 to s5 has label 0, 1, 2, 0, 1, unknown; auxiliary s0+r01 to s3+r01 have none. The teacher's first
+    choice of sample number i is class i % 3, of auxiliary samples always class 2.
+    """
+    import numpy as np
+    import torch
+
+    from pipeline.shards.rows import Climbs, RowFormat, Rows
+    from pipeline.storage import Folder, sha256
+    from schemas.manifest import MANIFEST, FileEntry, Manifest, pack
+    from schemas.registry import FORMATS
+
+    rows = RowFormat("image", "fp16", 3, (1, 4, 5), "classification", class_names=("cat", "dog", "eel"))
+    pixels = np.arange(200, dtype=np.uint8).reshape(10, 1, 4, 5)
+    logits = 4 * torch.eye(3)[[0, 1, 2, 0, 1, 2, 2, 2, 2, 2]]
+    own = Rows([f"s{i}" for i in range(6)], pixels[:6], np.array([0, 1, 2, 0, 1, -1]), logits[:6], np.full(6, True))
+    mined = Rows([f"s{i}+r01" for i in range(4)], pixels[6:], np.full(4, -1), logits[6:], np.full(4, False))
+    gaps = np.array([1, 2, 3, 4], np.float32)
+    climbs = Climbs([f"s{i}" for i in range(4)], 1, gaps, 2 * gaps, np.full(4, 7))
+    tables = [rows.encode(own), rows.encode(mined, climbs)]
+    spec = {"kind": "image", "codec": "fp16", "width": 3, "shape": [1, 4, 5], "task": "classification"}
+    before = {"mean": 2.5, "q25": 1.75, "q50": 2.5, "q75": 3.25}
+    gap = {"gap_before": before, "gap_after": {name: 2 * value for name, value in before.items()}}
+
+    def write(url: str, format: str = "parquet", **details: Any) -> None:
+        shards = FORMATS.build(format)
+        files = []
+        for index, (table, source, labelled) in enumerate(zip(tables, (6, 0), (5, 0), strict=True)):
+            path, data = f"train-{index:05d}-of-00002.{shards.suffix}", shards.write(table, rows)
+            Folder(url).write(path, data)
+            counts = {"samples": table.num_rows, "source": source, "labelled": labelled}
+            files.append(FileEntry(path=path, bytes=len(data), sha256=sha256(data), **counts))
+        promised = {
+            "rows": {**spec, "class_names": ["cat", "dog", "eel"]},
+            "format": format,
+            "split": "train",
+            "counts": {"source": 6, "auxiliary": 4, "rounds": [{"round": 1, "samples": 4, "gap": gap}]},
+            "provenance": {"teacher": {"factory": "zoo:cnn"}, "mine": {"steps": 7}},
+            **details,
+        }
+        manifest = Manifest(artifact="dataset", bpkd="9.9", files=files, fingerprint={}, details=promised)
+        Folder(url).write(MANIFEST, pack(manifest))
+
+    return write

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any, Literal
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,7 @@ from pipeline.npy import npy_header
 from pipeline.sources.base import Record
 from pipeline.sources.columns import IMAGES, LABELS, VECTORS, Field, find_roles
 from pipeline.sources.paths import row_keys
+from pipeline.storage import open_file
 from schemas.errors import UserError
 from schemas.sections import Columns
 
@@ -192,11 +192,9 @@ class _Rows:
 
 def _opened(file: str) -> IO[bytes]:
     try:
-        fs, path = fsspec.core.url_to_fs(file)
-        handle: IO[bytes] = fs.open(path, "rb")
-    except OSError as error:
-        raise UserError(f"{file}: {error}") from None
-    return handle
+        return open_file(file)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        raise UserError(f"{file}: no such file") from None
 
 
 def _archive(handle: IO[bytes], file: str) -> zipfile.ZipFile:

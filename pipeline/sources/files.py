@@ -5,12 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
 
 from pipeline.sources.paths import common_root, relative
+from pipeline.storage import shown
+from pipeline.storage.place import Place
 from schemas.errors import UserError
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -78,25 +76,27 @@ def expand(url: str, setting: str = "data.train") -> Item:
 
     Raises:
         UserError: nothing there.
+        BpkdError: it cannot be looked at or listed now.
     """
     try:
-        fs, path = fsspec.core.url_to_fs(url)
-        is_glob = any(sign in path for sign in "*?[") and not fs.exists(path)
-        if is_glob:
-            base, found = _fixed_part(path), _glob(fs, path)
-        elif fs.isdir(path):
-            base, found = path, fs.find(path)
-        elif fs.exists(path):
-            return Item(_url(fs, path), _url(fs, posixpath.dirname(path)), [_url(fs, path)], is_file=True)
-        else:
-            raise UserError(f"{setting}: {url}: no such file or directory")
-    except (ValueError, ImportError, OSError) as error:
-        raise UserError(f"{setting}: {url}: {error}") from None
-    files = sorted(_url(fs, file) for file in found if not _hidden(relative(file, base)))
+        place = Place(url)
+        path, info = place.path, place.info(place.path)
+    except UserError as error:
+        raise UserError(f"{setting}: {error}") from error
+    is_glob = info is None and any(sign in path for sign in "*?[")
+    if is_glob:
+        base, found = _fixed_part(path), _matches(place)
+    elif info is None:
+        raise UserError(f"{setting}: {shown(url)}: no such file or directory")
+    elif info["type"] == "directory" or _is_index(place):
+        base, found = path, place.find(path)
+    else:
+        return Item(_url(place, path), _url(place, posixpath.dirname(path)), [_url(place, path)], is_file=True)
+    files = sorted(_url(place, file) for file in found if not _hidden(relative(file, base)))
     if not files:
         what = "matches no file (a directory is named without *)" if is_glob else "is an empty directory"
-        raise UserError(f"{setting}: {url} {what}")
-    return Item(_url(fs, path), _url(fs, base), files, is_file=False)
+        raise UserError(f"{setting}: {shown(url)} {what}")
+    return Item(_url(place, path), _url(place, base), files, is_file=False)
 
 
 def _infer(items: Sequence[Item], setting: str) -> str:
@@ -127,9 +127,13 @@ def _of_format(item: Item, format: str, setting: str) -> list[str]:
     return files
 
 
-def _glob(fs: Any, path: str) -> list[str]:
-    found = fs.glob(path, detail=True)
-    return [name for name, info in found.items() if info["type"] == "file"]
+def _is_index(place: Place) -> bool:
+    """Whether it is a web server's listing of a directory, which is a page and looks like a file."""
+    return "http" in place.protocols and bool(place.do("listed", lambda: place.fs.isdir(place.path)))
+
+
+def _matches(place: Place) -> list[str]:
+    return [name for name, info in place.glob(place.path).items() if info["type"] == "file"]
 
 
 def _fixed_part(pattern: str) -> str:
@@ -147,6 +151,6 @@ def _extension(file: str) -> str:
     return posixpath.splitext(file)[1].lower()
 
 
-def _url(fs: Any, path: str) -> str:
+def _url(place: Place, path: str) -> str:
     """What opens `path` again: the plain path on this machine, else a full URL."""
-    return path if isinstance(fs, LocalFileSystem) else str(fs.unstrip_protocol(path))
+    return path if place.local else str(place.fs.unstrip_protocol(path))

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ import pyarrow.types as pt
 from pipeline.sources.base import Record
 from pipeline.sources.columns import Field, Roles, find_roles
 from pipeline.sources.paths import beside, read_bytes, row_keys, user_key
+from pipeline.storage import open_file
 from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
@@ -111,8 +111,7 @@ class ParquetSource:
     def _file(self, file: str) -> pq.ParquetFile:
         if self._open is None or self._open[0] != file:
             try:
-                fs, path = fsspec.core.url_to_fs(file)
-                self._open = file, pq.ParquetFile(fs.open(path, "rb"))
+                self._open = file, pq.ParquetFile(open_file(file))
             except FileNotFoundError:
                 raise UserError(f"{file}: no such file") from None
             except (pa.ArrowException, OSError) as error:

@@ -7,9 +7,8 @@ import posixpath
 import re
 from collections.abc import Iterable, Sequence
 
-import fsspec
-
-from schemas.errors import BpkdError, SampleError, UserError
+from pipeline.storage import UrlError, read_file, shown
+from schemas.errors import SampleError
 
 MAX_KEY = 180
 """Longest key; what a stage appends and a file's extension then still fit into a file name."""
@@ -72,20 +71,10 @@ def read_bytes(url: str) -> bytes | SampleError:
         UserError: the package for this kind of URL is not installed.
     """
     if "::" in url:  # the data would choose file systems that unpack, cache or run things
-        return SampleError(f"chained URL {url}")
+        return SampleError(f"chained URL {shown(url)}")
     try:
-        fs, path = fsspec.core.url_to_fs(url)
-        data: bytes = fs.cat_file(path)
+        return read_file(url)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return SampleError(f"no such file: {url}")
-    except ValueError as error:
-        return SampleError(f"{url}: {error}")
-    except ImportError as error:
-        raise UserError(f"{url}: {_one_line(error)}") from None
-    except Exception as error:  # object stores raise classes of their own, by no means all of them OSErrors
-        raise BpkdError(f"{url}: cannot be read now: {_one_line(error)}") from error
-    return data
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        return SampleError(f"no such file: {shown(url)}")
+    except UrlError as error:
+        return SampleError(str(error))

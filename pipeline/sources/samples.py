@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -43,7 +44,7 @@ class Block:
 
 
 class Samples:
-    """A source as the stages see it. Not for several threads at once: files stay open between reads.
+    """A source as the stages see it. Threads may share it; they read in turn, as files stay open between reads.
 
     Attributes:
         kind: how samples are decoded and stored.
@@ -60,6 +61,7 @@ class Samples:
         self.kind = _kind(config)
         source, listing = _open(config, which)
         self._source, self._listing, self._data, self._which = source, listing, data, which
+        self._reading = threading.Lock()
         self._labelled = data.labels or which == "eval"
         self.chunks = list(_chunks(source, data.shard_size, data.limit if which == "train" else None))
         self.size = sum(len(chunk) for chunk in self.chunks)
@@ -79,8 +81,18 @@ class Samples:
         )
         if self._which == "eval":
             settings |= {"limit": None, "labels": True}
-        files = {relative(file, self._listing.root): self._file_fingerprint(file) for file, _ in self._source.sizes()}
+        files = {
+            relative(file, self._listing.root): {"rows": rows, **self._file_fingerprint(file)}
+            for file, rows in self._source.sizes()
+        }
         return {"files": files, "format": self._listing.format, **settings}
+
+    def by_file(self) -> dict[str, list[Chunk]]:
+        """The chunks of every file, which has the same name in the fingerprint."""
+        files: dict[str, list[Chunk]] = {}
+        for chunk in self.chunks:
+            files.setdefault(relative(chunk.file, self._listing.root), []).append(chunk)
+        return files
 
     def check_keys(self) -> None:
         """Make sure that no key comes twice; holds 8 bytes per key.
@@ -109,7 +121,9 @@ class Samples:
         good: list[Record] = []
         stored: list[Stored] = []
         failures: list[FailedSample] = []
-        for record in self._source.read(chunk.file, chunk.start, chunk.stop):
+        with self._reading:
+            records = list(self._source.read(chunk.file, chunk.start, chunk.stop))
+        for record in records:
             try:
                 sample = self.kind.decode(_payload(record))
             except SampleError as error:

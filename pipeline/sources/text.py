@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import IO, Any
 
-import fsspec
-
 from pipeline.sources.base import Record
 from pipeline.sources.columns import Field, Roles, find_roles
 from pipeline.sources.labels import as_number
 from pipeline.sources.lines import Spans, row_spans
 from pipeline.sources.paths import beside, read_bytes, row_keys, user_key
+from pipeline.storage import open_file
 from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
@@ -127,8 +126,7 @@ class TextTable(ABC):
     def _handle(self, file: str) -> IO[bytes]:
         if self._open is None or self._open[0] != file:
             try:
-                fs, path = fsspec.core.url_to_fs(file)
-                self._open = file, fs.open(path, "rb")
-            except OSError as error:
-                raise UserError(f"{file}: {error}") from None
+                self._open = file, open_file(file)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise UserError(f"{file}: no such file") from None
         return self._open[1]

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import IO, Any
 
-import fsspec
-
 from pipeline.kinds.array import ArrayKind
 from pipeline.sources.base import Label, Record
 from pipeline.sources.columns import LABELS
 from pipeline.sources.files import IMAGE_EXTENSIONS
 from pipeline.sources.labels import as_number
 from pipeline.sources.paths import user_key
+from pipeline.storage import open_file
 from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
@@ -117,10 +116,9 @@ class WebDatasetSource:
     def _handle(self, file: str) -> IO[bytes]:
         if self._open is None or self._open[0] != file:
             try:
-                fs, path = fsspec.core.url_to_fs(file)
-                self._open = file, fs.open(path, "rb")
-            except OSError as error:
-                raise UserError(f"{file}: {error}") from None
+                self._open = file, open_file(file)
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise UserError(f"{file}: no such file") from None
         return self._open[1]
 
     def _read_index(self, file: str) -> list[tuple[str, Members]]:

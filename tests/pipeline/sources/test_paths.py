@@ -133,7 +133,7 @@ def test_what_says_nothing_about_the_sample_ends_the_work(
         read_bytes("memory:///d/x.png")
     assert not isinstance(raised.value, UserError)
     message = str(raised.value)
-    assert message.startswith("memory:///d/x.png: ") and message.endswith(cause) and "\n" not in message
+    assert message.startswith("memory:///d/x.png cannot be read: ") and cause in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_what_is_wrong_with_the_sample_costs_the_sample(
 
 
 def test_a_missing_package_is_for_the_user_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(url: str) -> None:
+    def refuse(url: str, **_: object) -> None:
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", refuse)
-    with pytest.raises(UserError, match=r"s3://b/x.png: ImportError: Install s3fs"):
+    with pytest.raises(UserError, match=r"s3://b/x.png: Install s3fs.*bpkd\[s3\]"):
         read_bytes("s3://b/x.png")

@@ -1,0 +1,77 @@
+"""Writes on this machine's file systems: whole or absent, and on the disk when they return."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+
+
+def temporary_name(target: str) -> str:
+    """A name beside `target` that nobody else has, also not on another machine; `.tmp` tells that it may go."""
+    return f"{target}.{secrets.token_hex(6)}.tmp"
+
+
+def replace(target: str, blocks: Iterable[bytes]) -> None:
+    """Write a file as a whole, in place of what was there; nothing is written where `blocks` raises."""
+    with _written(target, blocks) as temporary:
+        os.replace(temporary, target)
+        _sync_folder(target)
+
+
+def create(target: str, data: bytes) -> None:
+    """Write a file as a whole where there is none.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    with _written(target, [data]) as temporary:
+        try:
+            os.link(temporary, target)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _create_unlinked(target, data)
+        _sync_folder(target)
+
+
+def _create_unlinked(target: str, data: bytes) -> None:
+    """Where there are no links, nobody else can create the file, but it may be seen while it is still being written."""
+    with open(target, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _written(target: str, blocks: Iterable[bytes]) -> Iterator[str]:
+    """A temporary file with `blocks` beside `target`, gone at the end."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    temporary = temporary_name(target)
+    try:
+        with open(temporary, "xb") as file:
+            file.writelines(blocks)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _sync_folder(target: str) -> None:
+    """Bring the new name to the disk: a manifest must not outlive a power cut that the files it lists did not."""
+    if os.name != "posix":
+        return
+    folder = os.open(os.path.dirname(target), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems have no such thing
+            raise
+    finally:
+        os.close(folder)
