@@ -11,6 +11,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import RowError, clipped
+
 _READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -25,8 +27,9 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"version {version[0]}.{version[1]} of the .npy format is not read")
     try:
         shape, fortran, dtype = _READERS[version](file)
-    except (SyntaxError, TypeError, RecursionError, tokenize.TokenError) as error:
-        raise ValueError(f"damaged header: {error}") from None
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, tokenize.TokenError) as error:
+        # Python's own parser reads the header, and has limits of its own that it meets in these ways.
+        raise ValueError(f"damaged header: {clipped(str(error))}") from None
     if min(shape, default=0) < 0 or not dtype.itemsize:
         raise ValueError(f"damaged header: shape {shape} of {dtype}")
     if dtype.hasobject:
@@ -49,7 +52,10 @@ def from_npy(data: bytes) -> npt.NDArray[Any]:
     if len(data) - file.tell() != expected:
         raise ValueError(f"{len(data) - file.tell()} bytes of values, the header promises {expected}")
     values: npt.NDArray[Any] = np.frombuffer(data, dtype, offset=file.tell())
-    return values.reshape(shape, order="F" if fortran else "C")
+    try:
+        return values.reshape(shape, order="F" if fortran else "C")
+    except OverflowError:
+        raise ValueError(f"shape {clipped(str(shape))}") from None
 
 
 def to_npy(array: npt.NDArray[Any]) -> bytes:
@@ -67,7 +73,7 @@ def from_npys(files: Sequence[bytes], dtype: npt.DTypeLike, shape: tuple[int, ..
     """N `.npy` files -> (N, *shape) of `dtype`, which each of them must hold.
 
     Raises:
-        ValueError: a file is broken, or holds something else.
+        RowError: a file is broken, or holds something else.
     """
     dtype = np.dtype(dtype)
     header = np.frombuffer(_header(dtype, shape), np.uint8)
@@ -78,9 +84,12 @@ def from_npys(files: Sequence[bytes], dtype: npt.DTypeLike, shape: tuple[int, ..
             return np.ascontiguousarray(table[:, len(header) :]).view(dtype).reshape(len(files), *shape)
     arrays = np.empty((len(files), *shape), dtype)
     for row, file in enumerate(files):
-        array = from_npy(file)
+        try:
+            array = from_npy(file)
+        except ValueError as error:
+            raise RowError(row, f"broken .npy: {error}") from None
         if array.dtype != dtype or array.shape != shape:
-            raise ValueError(f"{array.dtype} {array.shape}, must be {dtype} {shape}")
+            raise RowError(row, f"{clipped(f'{array.dtype} {array.shape}')}, must be {dtype} {shape}")
         arrays[row] = array
     return arrays
 

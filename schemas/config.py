@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 from pydantic import PrivateAttr, ValidationError, model_validator
 
-from schemas.errors import UserError
+from schemas.errors import UserError, clipped
 from schemas.explain import explain
 from schemas.sections import (
     CacheConfig,
@@ -23,6 +23,9 @@ from schemas.sections import (
     Section,
     TrainConfig,
 )
+from schemas.urls import shown
+
+_MAX_DEPTH = 32
 
 
 class Config(Section):
@@ -92,11 +95,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"{path}: no such config file; `bpkd init` writes one") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers with thousands of digits
+        raise UserError(f"{path}: not valid TOML: {clipped(str(error), 300)}") from None
     for override in overrides:
         _apply(values, override)
-    origin = f"{path} with --set {' --set '.join(overrides)}" if overrides else str(path)
+    origin = f"{path} with --set {' --set '.join(map(clipped, overrides))}" if overrides else str(path)
     return parse_config(values, root=path.resolve().parent, origin=origin)
 
 
@@ -106,6 +109,8 @@ def parse_config(values: Mapping[str, Any], root: Path | None = None, origin: st
     Raises:
         UserError: one line that names `origin`, the key path, what it got and what it takes.
     """
+    if _is_deep(values):
+        raise UserError(f"{origin}: tables and lists within each other more than {_MAX_DEPTH} deep")
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -116,36 +121,49 @@ def parse_config(values: Mapping[str, Any], root: Path | None = None, origin: st
 
 
 def dump_config(config: Config) -> str:
-    """The config as TOML with every default filled in and local paths made absolute."""
+    """The config as TOML with every default filled in, local paths made absolute and secrets in URLs masked."""
     values = config.model_dump(exclude_none=True)
-    values["run"]["output"] = config.output
+    values["run"]["output"] = shown(config.output)
     for key in ("train", "eval"):
         given = values["data"].get(key)
         if given is not None:
-            located = [config.locate(item) for item in ([given] if isinstance(given, str) else given)]
+            located = [shown(config.locate(item)) for item in ([given] if isinstance(given, str) else given)]
             values["data"][key] = located[0] if isinstance(given, str) else located
     for section in ("teacher", "student"):
         model = values[section]
         if model.get("weights"):
-            model["weights"] = config.locate(model["weights"])
+            model["weights"] = shown(config.locate(model["weights"]))
         file, colon, attribute = model["factory"].rpartition(":")
         if colon and file.endswith(".py"):
             model["factory"] = f"{config.locate(file)}:{attribute}"
     return tomlkit.dumps(values)
 
 
+def _is_deep(values: Any) -> bool:
+    """Whether a config is nested deeper than anything that validates or writes it could follow."""
+    level = [values]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, Mapping | list)
+            for inner in (value.values() if isinstance(value, Mapping) else value)
+        ]
+    return bool(level)
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
+    parts, given = key.strip().split("."), clipped(override)
     if not equals or not all(parts):
-        raise UserError(f"--set {override}: takes SECTION.KEY=VALUE, for example --set mine.steps=20")
+        raise UserError(f"--set {given}: takes SECTION.KEY=VALUE, for example --set mine.steps=20")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text.strip()
     node = values
     for part in parts[:-1]:
         node = node.setdefault(part, {})
         if not isinstance(node, dict):
-            raise UserError(f"--set {override}: {part!r} is a value, not a section")
+            raise UserError(f"--set {given}: {part!r} is a value, not a section")
     node[parts[-1]] = value

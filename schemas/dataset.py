@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.strict import FewKeys, Strict
 
 Count = Annotated[int, Field(ge=0)]
 Size = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(max_length=250)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RowsSpec(_Strict):
+class RowsSpec(Strict):
     """The format of the rows.
 
     `kind` and `codec` are names in the registries KINDS and CODECS; `width` is K, the number of logits; `shape` that
     of one stored sample; `targets` the numbers in one label of a regression.
     """
 
-    kind: str
-    codec: str
+    kind: Name
+    codec: Name
     width: Size
     shape: list[Size] = Field(min_length=1, max_length=4)
     task: Literal["classification", "regression"]
     targets: Size = 1
-    class_names: list[str] | None = None
+    class_names: list[str] | None = Field(None, fail_fast=True)
 
 
-class Gaps(_Strict):
+class Gaps(Strict):
     """Of the gaps of one round: mean and quartiles."""
 
     mean: float
@@ -39,30 +38,30 @@ class Gaps(_Strict):
     q75: float
 
 
-class RoundCounts(_Strict):
+class RoundCounts(Strict):
     """The auxiliary samples of one round; `gap` is empty where there are none."""
 
     round: Size
     samples: Count
-    gap: dict[Literal["gap_before", "gap_after"], Gaps]
+    gap: Annotated[dict[Literal["gap_before", "gap_after"], Gaps], FewKeys]
 
 
-class Counts(_Strict):
+class Counts(Strict):
     """How many samples are the user's own, how many were mined, and the latter by round."""
 
     source: Count
     auxiliary: Count
-    rounds: list[RoundCounts]
+    rounds: list[RoundCounts] = Field(fail_fast=True)
 
 
-class DatasetDetails(_Strict):
+class DatasetDetails(Strict):
     """`details` in the manifest of a data set.
 
     `format` is a name in the registry FORMATS. `provenance` tells what made the samples; nobody reads it but people.
     """
 
     rows: RowsSpec
-    format: str
-    split: str
+    format: Name
+    split: Name
     counts: Counts
     provenance: dict[str, Any]

@@ -15,3 +15,19 @@ class UserError(BpkdError):
 
 class SampleError(Exception):
     """One sample cannot be used; it is recorded with this reason and the rest goes on."""
+
+
+class RowError(SampleError, ValueError):
+    """One of many samples cannot be used: `row` is its number, from 0."""
+
+    def __init__(self, row: int, reason: str) -> None:
+        super().__init__(f"row {row}: {reason}")
+        self.row = row
+        self.reason = reason
+
+
+def clipped(text: str, limit: int = 100) -> str:
+    """Text from a file that anyone may have made, for a message: one line, printable, not too long."""
+    line = " ".join(text[: 4 * limit].split())
+    line = line if line.isprintable() else ascii(line)[1:-1]
+    return line if len(line) <= limit and len(text) <= 4 * limit else f"{line[: limit - 3]}..."

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from schemas.errors import clipped
+from schemas.strict import Strict
 
 FORMAT_VERSION: Final = 1
 MANIFEST = "manifest.json"
 MAX_BYTES: Final = 2**26
 """Of a manifest that is read, about 300,000 files."""
+
+_MAX_VALUES: Final = 2**22
+"""In a manifest that is read: each takes far more memory than the two bytes that it may have in the file."""
 
 _NAME = "[A-Za-z0-9_][A-Za-z0-9_.+=-]*"
 RelativePath = Annotated[str, Field(pattern=f"^{_NAME}(/{_NAME})*$", max_length=1024)]
@@ -19,11 +26,7 @@ RelativePath = Annotated[str, Field(pattern=f"^{_NAME}(/{_NAME})*$", max_length=
 _TAIL = len('"\n}\n')
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """One file of an artifact.
 
     `path` is relative to the manifest, with forward slashes; of its `samples`, `source` are the user's own and
@@ -38,7 +41,7 @@ class FileEntry(_Strict):
     labelled: int = Field(0, ge=0)
 
 
-class FailedSample(_Strict):
+class FailedSample(Strict):
     """A sample that was given up, and why; `unit` is the unit of work that it belongs to."""
 
     key: str
@@ -47,15 +50,15 @@ class FailedSample(_Strict):
     unit: str = ""
 
 
-class ShardReport(_Strict):
+class ShardReport(Strict):
     """What one committed unit of work wrote; kept beside the shards until the manifest replaces it."""
 
     files: list[FileEntry]
-    failures: list[FailedSample] = []
-    details: dict[str, Any] = {}
+    failures: list[FailedSample] = Field([])
+    details: dict[str, Any] = Field({})
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """Contents of one artifact.
 
     `fingerprint` holds what the artifact was made from; two artifacts with equal fingerprints are interchangeable.
@@ -67,10 +70,10 @@ class Manifest(_Strict):
     version: Literal[1] = FORMAT_VERSION
     artifact: str
     bpkd: str
-    files: list[FileEntry]
+    files: list[FileEntry] = Field(fail_fast=True)
     failures: int = 0
     fingerprint: dict[str, Any]
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = Field({})
     manifest_sha256: str = Field("0" * 64, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
@@ -79,7 +82,7 @@ class Manifest(_Strict):
         if MANIFEST in paths:
             raise ValueError(f"lists {MANIFEST} itself")
         if len(set(paths)) < len(paths):
-            raise ValueError(f"lists {next(path for path in paths if paths.count(path) > 1)} twice")
+            raise ValueError(f"lists {Counter(paths).most_common(1)[0][0]} twice")
         return self
 
     @property
@@ -102,12 +105,14 @@ def unpack(data: bytes) -> Manifest:
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"{len(data)} bytes, a manifest has {MAX_BYTES} at most")
+    if sum(data.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError(f"more than {_MAX_VALUES} values")
     try:
         manifest = Manifest.model_validate_json(data)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"]) or "the file"
-        raise ValueError(" ".join(f"{place}: {problem['msg']}".split())) from None
+        raise ValueError(f"{clipped(place)}: {clipped(problem['msg'], 300)}") from None
     digest = hashlib.sha256(data[: -_TAIL - 64] + b"0" * 64 + data[-_TAIL:]).hexdigest()
     if digest != manifest.manifest_sha256:
         raise ValueError("its own sha256 is another: it is damaged, or was changed by hand")

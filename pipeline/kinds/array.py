@@ -12,7 +12,7 @@ import torch
 
 from pipeline.kinds.base import Members, Stored
 from pipeline.npy import from_npy, from_npys, to_npy, to_npys
-from schemas.errors import SampleError
+from schemas.errors import RowError, SampleError
 
 _NPY = "input.npy"
 
@@ -74,7 +74,7 @@ class ArrayKind:
         vectors: npt.NDArray[np.float32] = values.astype(np.float32).reshape(-1, *shape)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
-            raise SampleError(f"row {int(finite.argmin())} holds a value that is missing or not finite")
+            raise RowError(int(finite.argmin()), "holds a value that is missing or not finite")
         return vectors
 
     def to_members(self, column: pa.Array) -> Members:
@@ -82,6 +82,9 @@ class ArrayKind:
 
     def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
         return self.to_column(keys, from_npys(members[_NPY], self.dtype, shape))
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 1
 
     def describe(self, shape: tuple[int, ...]) -> str:
         return f"a vector of {shape[0]}"

@@ -68,7 +68,7 @@ class Kind(Protocol):
         """Column of N rows -> stored samples (N, *shape), in memory of their own.
 
         Raises:
-            SampleError: a row is broken or of another shape; the message says which.
+            RowError: a row is broken or of another shape.
         """
 
     def to_members(self, column: pa.Array) -> Members:
@@ -78,8 +78,11 @@ class Kind(Protocol):
         """Files in a tar -> column, as `to_column` makes it. Images are not decoded.
 
         Raises:
-            ValueError: a file cannot be such a sample.
+            RowError: a file cannot be such a sample.
         """
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether stored samples can have this shape."""
 
     def describe(self, shape: tuple[int, ...]) -> str:
         """A sample's shape in the user's words, for messages."""

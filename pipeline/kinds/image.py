@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.kinds.base import Members, Stored
-from schemas.errors import SampleError
+from schemas.errors import RowError, SampleError
 
 MAX_PIXELS = 178_956_970
 """An image that claims more is refused before it is decoded (Pillow's own limit against decompression bombs)."""
@@ -29,6 +30,9 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_COLOURS = {1: 0, 3: 2, 4: 6}
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_HEADER = struct.Struct(">IIBB")
 
 
 class ImageKind:
@@ -91,12 +95,9 @@ class ImageKind:
         stored = np.empty((len(column), *shape), self.dtype)
         for row, data in enumerate(column.field("bytes").to_pylist()):
             try:
-                image = self.decode(data)
+                stored[row] = _read_png(data, shape)
             except SampleError as error:
-                raise SampleError(f"row {row}: {error}") from None
-            if image.shape != shape:
-                raise SampleError(f"row {row} is {self.describe(image.shape)}, must be {self.describe(shape)}")
-            stored[row] = image
+                raise RowError(row, str(error)) from None
         return stored
 
     def to_members(self, column: pa.Array) -> Members:
@@ -104,6 +105,9 @@ class ImageKind:
 
     def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
         return _column(keys, members["png"])
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 3 and shape[0] in _MODES and shape[1] * shape[2] <= MAX_PIXELS
 
     def describe(self, shape: tuple[int, ...]) -> str:
         channels, height, width = shape
@@ -138,6 +142,47 @@ def _open(data: bytes) -> Image.Image:
         raise SampleError("not an image in a known format (PNG, JPEG, WebP, BMP, GIF, TIFF, PPM)") from None
     except _BROKEN as error:
         raise SampleError(f"broken image: {error}") from None
+
+
+def _read_png(data: bytes | None, shape: tuple[int, ...]) -> Stored:
+    """uint8 (C, H, W) from a data set's own PNG, which other readers must not see differently.
+
+    Its size is compared with `shape` before Pillow sees it, and again in case there is a second header.
+    """
+    if data is None or not data.startswith(_png_header(shape)):
+        raise SampleError(_other_png(data, shape))
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG",))
+        if image.size != (shape[2], shape[1]) or image.mode != _MODES[shape[0]]:
+            raise SampleError("a PNG with two headers")
+        if getattr(image, "n_frames", 1) != 1:
+            raise SampleError("a PNG with more than one frame")
+        pixels = np.asarray(image, np.uint8)
+        if "exif" in image.info:
+            raise SampleError("a PNG with EXIF data, which may turn it")
+    except (Image.DecompressionBombError, UnidentifiedImageError, *_BROKEN) as error:
+        raise SampleError(f"broken image: {error}") from None
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+@lru_cache(16)
+def _png_header(shape: tuple[int, ...]) -> bytes:
+    """How a PNG of this shape begins: signature, size, 8 bits, kind of colours."""
+    channels, height, width = shape
+    return _PNG + _HEADER.pack(width, height, 8, _COLOURS[channels])
+
+
+def _other_png(data: bytes | None, shape: tuple[int, ...]) -> str:
+    """What there is in place of a PNG of this shape."""
+    if data is None:
+        return "no image"
+    if not data.startswith(_PNG) or len(data) < len(_png_header(shape)):
+        return "not a PNG"
+    width, height, depth, colours = _HEADER.unpack_from(data, len(_PNG))
+    channels = next((channels for channels, number in _COLOURS.items() if number == colours), None)
+    mode = _MODES[channels] if channels else f"of colour type {colours}"
+    wanted = f"{shape[1]}x{shape[2]} {_MODES[shape[0]]}"
+    return f"{height}x{width} {mode} of {depth} bits, must be {wanted} of 8"
 
 
 def _check_size(image: Image.Image) -> None:

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import struct
+import tarfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pipeline.models.messages import one_line
 from pipeline.models.wrapper import unwrap
-from schemas.errors import UserError
+from pipeline.storage import read_file
+from schemas.errors import UserError, clipped
 
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 _CONTAINERS = ("state_dict", "model_state_dict", "model")
+_REMEDY = "convert it to safetensors: safetensors.torch.save_file(model.state_dict(), PATH)"
 _PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel and of torch.compile
 
 
@@ -38,7 +41,7 @@ def read_weights(url: str) -> dict[str, Tensor]:
     if suffix == ".safetensors":
         try:
             return safetensors.torch.load(_read(url))
-        except SafetensorError as error:
+        except Exception as error:  # its own, and what becomes of names, shapes and types that torch does not have
             raise UserError(f"{url}: not a whole safetensors file: {one_line(error)}") from error
     if suffix not in _TORCH_SUFFIXES:
         raise UserError(f"{url}: weights are read from .safetensors, {', '.join(_TORCH_SUFFIXES)}, not {suffix!r}")
@@ -109,23 +112,35 @@ def count_parameters(module: nn.Module) -> int:
 
 def _read(url: str) -> bytes:
     try:
-        fs, path = fsspec.core.url_to_fs(url)
-        data: bytes = fs.cat_file(path)
-    except (FileNotFoundError, IsADirectoryError):
+        return read_file(url)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UserError(f"{url}: no such weights file") from None
-    except (ValueError, ImportError, PermissionError) as error:
-        raise UserError(f"{url}: cannot be read: {one_line(error)}") from error
-    return data
 
 
 def _load_tensors(url: str) -> object:
+    data = _read(url)
+    if zipfile.is_zipfile(io.BytesIO(data)):
+        _check_zip(data, url)
+    elif tarfile.is_tarfile(io.BytesIO(data)):
+        raise UserError(f"{url}: a tar of tensors, as PyTorch wrote before 0.4, is not read; {_REMEDY}")
     try:
-        return torch.load(io.BytesIO(_read(url)), map_location="cpu", weights_only=True)
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        remedy = "save model.state_dict() with safetensors.torch.save_file instead"
-        raise UserError(f"{url}: broken, or a pickle that needs code and is not run; {remedy}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{url}: not a checkpoint of torch.save: {one_line(error)}") from error
+        raise UserError(f"{url}: broken, or a pickle that needs code and is not run; {_REMEDY}") from error
+    except Exception as error:  # what broken bytes lead its reader to is not limited to some exceptions
+        raise UserError(f"{url}: not a checkpoint of torch.save: {one_line(error)}; {_REMEDY}") from error
+
+
+def _check_zip(data: bytes, url: str) -> None:
+    """Refuse what torch would hand to another loader, or unpack to more than the file itself has."""
+    try:
+        members = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, LookupError, struct.error) as error:
+        raise UserError(f"{url}: not a checkpoint of torch.save: {one_line(error)}; {_REMEDY}") from error
+    if any(member.filename.endswith("/constants.pkl") for member in members):
+        raise UserError(f"{url}: a TorchScript archive holds code, which is not run; {_REMEDY}")
+    if sum(member.file_size for member in members) > len(data):
+        raise UserError(f"{url}: unpacks to more than its own size, which no torch.save does; {_REMEDY}")
 
 
 def _state_dict(content: object, url: str) -> dict[str, Tensor]:
@@ -135,7 +150,10 @@ def _state_dict(content: object, url: str) -> dict[str, Tensor]:
         raise UserError(f"{url}: holds {type(tensors).__name__}; must hold a state dict (name -> tensor)")
     for key, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise UserError(f"{url}: {key!r} is {type(value).__name__}; a state dict holds tensors only")
+            name = clipped(repr(key))
+            raise UserError(f"{url}: {name} is {type(value).__name__}; a state dict holds tensors only")
+        if value.layout is not torch.strided or value.is_meta:
+            raise UserError(f"{url}: {clipped(repr(key))} is sparse, or has no values; weights are plain tensors")
     return {str(key): value.detach() for key, value in tensors.items()}
 
 

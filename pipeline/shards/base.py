@@ -19,11 +19,20 @@ class ShardFormat(Protocol):
     """Of the file's name, without the dot."""
 
     def write(self, table: pa.Table, rows: RowFormat) -> bytes:
-        """The same bytes for the same table."""
-
-    def read(self, data: bytes, rows: RowFormat) -> pa.Table:
-        """A table of `rows.schema`.
+        """The same bytes for the same table.
 
         Raises:
-            UserError: the bytes are not such a shard; the message says where.
+            UserError: more of them than a shard may have.
+        """
+
+    def read(self, data: bytes, rows: RowFormat, samples: int | None = None) -> pa.Table:
+        """A table of `rows.schema`, from bytes that anyone may have made.
+
+        Args:
+            data: the whole file.
+            rows: format that the manifest promises.
+            samples: that the manifest promises, None where it is not known.
+
+        Raises:
+            UserError: the bytes are not such a shard, or more than a shard may be; the message says where.
         """

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from pipeline.kinds.base import Members
 from pipeline.npy import from_npys, to_npys
-from schemas.errors import SampleError
+from pipeline.shards.limits import MAX_NUMBER
+from schemas.errors import RowError, UserError, clipped
 
 _CLS = "cls"
 _TARGET = "target.npy"
@@ -39,7 +40,7 @@ class LabelColumn(Protocol):
         """Column of N rows -> (N, *shape).
 
         Raises:
-            SampleError: a label of another shape.
+            RowError: a label of another shape, or not finite.
         """
 
     def to_members(self, column: pa.Array) -> Members:
@@ -49,7 +50,7 @@ class LabelColumn(Protocol):
         """What `to_members` gave -> the column.
 
         Raises:
-            ValueError: a file holds no such label.
+            RowError: a file holds no such label.
         """
 
 
@@ -75,7 +76,8 @@ class ClassColumn:
         return {_CLS: [b"%d" % label for label in self.decode(column).tolist()]}
 
     def from_members(self, members: Members) -> pa.Array:
-        return self.encode(np.array([int(text) for text in members[_CLS]], self.dtype))
+        labels = [_class_index(row, text) for row, text in enumerate(members[_CLS])]
+        return self.encode(np.array(labels, self.dtype))
 
 
 class TargetColumn:
@@ -91,6 +93,8 @@ class TargetColumn:
         self.arrow_type: pa.DataType = pa.list_(pa.float32())
 
     def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
+        if np.isinf(labels).any():
+            raise UserError("a label is beyond float32; scale the targets")
         unknown = np.isnan(labels)
         some = ~unknown.all(axis=1)
         values = pa.array(labels[some].reshape(-1), pa.float32(), mask=unknown[some].reshape(-1))
@@ -103,9 +107,12 @@ class TargetColumn:
         wrong = known & (lengths != self.shape[0])
         if wrong.any():
             row = int(wrong.argmax())
-            raise SampleError(f"row {row} has a label of {lengths[row]} numbers, must be {self.shape[0]}")
+            raise RowError(row, f"a label of {lengths[row]} numbers, must be {self.shape[0]}")
         labels = np.full((len(column), *self.shape), np.nan, np.float32)
         labels[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, *self.shape)
+        infinite = np.isinf(labels).any(axis=1)
+        if infinite.any():
+            raise RowError(int(infinite.argmax()), "its label is not finite")
         return labels
 
     def to_members(self, column: pa.Array) -> Members:
@@ -113,3 +120,14 @@ class TargetColumn:
 
     def from_members(self, members: Members) -> pa.Array:
         return self.encode(from_npys(members[_TARGET], self.dtype, self.shape))
+
+
+def _class_index(row: int, text: bytes) -> int:
+    """A class index, -1 where unknown; only as `to_members` writes it."""
+    try:
+        label = int(text) if len(text) <= MAX_NUMBER else -2
+    except ValueError:
+        label = -2
+    if not -1 <= label < 2**63 or b"%d" % label != text:
+        raise RowError(row, f"{_CLS} {clipped(text[:100].decode(errors='backslashreplace'))!r} is no class index")
+    return label

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.shards.limits import BATCH, check_samples, check_written, encoded_bytes
+from pipeline.shards.pages import measure_pages
 from pipeline.shards.rows import RowFormat
-from schemas.errors import UserError
+from schemas.errors import UserError, clipped
+
+# Of the footer, which Thrift would otherwise let claim hundreds of MiB.
+_FOOTER = {"thrift_string_size_limit": 2**26, "thrift_container_size_limit": 2**16}
+_DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError)
 
 
 class ParquetFormat:
@@ -18,13 +27,63 @@ class ParquetFormat:
     suffix = "parquet"
 
     def write(self, table: pa.Table, rows: RowFormat) -> bytes:
-        return table_to_parquet(table)
+        return check_written(table_to_parquet(table))
 
-    def read(self, data: bytes, rows: RowFormat) -> pa.Table:
-        table = parquet_to_table(data)
-        if table.schema != rows.schema:
-            raise UserError(_difference(table.schema, rows.schema))
-        return table
+    def read(self, data: bytes, rows: RowFormat, samples: int | None = None) -> pa.Table:
+        return pa.Table.from_batches(parquet_batches(pa.BufferReader(data), rows, samples), rows.schema)
+
+
+def parquet_batches(
+    file: IO[bytes], rows: RowFormat, samples: int | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Read a shard piece by piece, in memory that does not depend on what the file claims.
+
+    Args:
+        file: can seek.
+        rows: format that the manifest promises.
+        samples: that the manifest promises, None where it is not known.
+        columns: to read, all by default.
+
+    Raises:
+        UserError: not such a Parquet file, or larger than a shard may be.
+    """
+    try:
+        with pq.ParquetFile(file, pre_buffer=False, **_FOOTER) as parquet:
+            size = _check(file, parquet, rows, samples)
+            read = 0
+            # One thread: one that still holds a Python object when the interpreter ends aborts the process.
+            for batch in parquet.iter_batches(size, columns=columns, use_threads=False):
+                batch.validate(full=True)
+                read += batch.nbytes
+                _check_size(read, parquet.metadata.num_rows, rows)
+                yield batch
+    except _DAMAGE as error:
+        raise UserError(f"not a readable Parquet file: {_first_line(error)}") from None
+
+
+def _check(file: IO[bytes], parquet: pq.ParquetFile, rows: RowFormat, samples: int | None) -> int:
+    """Check schema and sizes before any value is read; rows that may be read at once."""
+    found, metadata = parquet.schema_arrow, parquet.metadata
+    if found != rows.schema:
+        raise UserError(clipped(_difference(found, rows.schema), 300))
+    count = int(sum(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))
+    if count != metadata.num_rows:
+        raise ValueError(f"{metadata.num_rows} rows, its row groups have {count}")
+    if samples is not None and count != samples:
+        raise UserError(f"{count} samples, the manifest promises {samples}")
+    check_samples(rows, count, "the file")
+    pages = measure_pages(file, metadata)
+    _check_size(pages.size, count, rows)
+    if pages.values > count * max(math.prod(rows.shape), rows.width, rows.targets):
+        raise UserError(f"a column of {pages.values} values, too many for {count} samples")
+    # Every row may repeat what is largest in a dictionary.
+    return max(1, min(BATCH // (pages.dictionary + 1), count))
+
+
+def _check_size(size: int, count: int, rows: RowFormat) -> None:
+    limit = encoded_bytes(rows, count)
+    if size > limit:
+        raise UserError(f"{size:,} bytes of values, {count:,} samples have {limit:,} at most")
 
 
 def _difference(found: pa.Schema, promised: pa.Schema) -> str:
@@ -51,7 +110,7 @@ def table_to_parquet(table: pa.Table) -> bytes:
 
 
 def parquet_to_table(data: bytes) -> pa.Table:
-    """Read a whole Parquet file.
+    """Read a whole Parquet file of one's own.
 
     Raises:
         UserError: it is not one.
@@ -63,4 +122,8 @@ def parquet_to_table(data: bytes) -> pa.Table:
     try:
         return pq.read_table(pa.BufferReader(copy.getvalue()))
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"not a readable Parquet file: {str(error).splitlines()[0]}") from None
+        raise UserError(f"not a readable Parquet file: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return clipped(str(error).partition("\n")[0], 300) or type(error).__name__

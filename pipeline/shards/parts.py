@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from pipeline.shards.base import ShardFormat
+from pipeline.shards.limits import check_entry, check_format, check_samples
 from pipeline.shards.parquet import ParquetFormat, parquet_to_table
-from pipeline.shards.rows import RowFormat, Rows
+from pipeline.shards.rows import SOURCE, RowFormat, Rows
 from pipeline.sources import Chunk, Samples
 from pipeline.storage import Folder, sha256
 from schemas.errors import BpkdError, SampleError, UserError
@@ -85,7 +86,7 @@ class FilePart:
         try:
             return self._rows.decode(self.table())
         except SampleError as error:
-            raise UserError(f"{self._folder.url}/{self._entry.path}: {error}") from None
+            raise UserError(f"{self}: {error}") from None
 
     def __str__(self) -> str:
         return f"{self._folder.url}/{self._entry.path}"
@@ -93,14 +94,15 @@ class FilePart:
     def table(self) -> pa.Table:
         data = read_checked(self._folder, self._entry)
         try:
-            table = self._format.read(data, self._rows)
+            table = self._format.read(data, self._rows, self._entry.samples)
         except UserError as error:
-            raise UserError(f"{self._folder.url}/{self._entry.path}: {error}") from None
-        if table.num_rows != self._entry.samples:
-            raise UserError(
-                f"{self._folder.url}/{self._entry.path}: {table.num_rows} samples, "
-                f"the manifest promises {self._entry.samples}"
-            )
+            raise UserError(f"{self}: {error}") from None
+        # Training plans its batches with these counts before it reads a shard.
+        found = table.num_rows, _count(table), table.num_rows - table["label"].null_count
+        wanted = self._entry.samples, self._entry.source, self._entry.labelled
+        for name, there, promised in zip(("samples", "source samples", "labels"), found, wanted, strict=True):
+            if there != promised:
+                raise UserError(f"{self}: {there} {name}, the manifest promises {promised}")
         return table
 
 
@@ -111,11 +113,13 @@ def read_checked(folder: Folder, entry: FileEntry) -> bytes:
         BpkdError: the file is missing, or its size or sha256 is not what the manifest promises.
     """
     try:
-        data = folder.read(entry.path)
-    except FileNotFoundError:
+        size = folder.size(entry.path)
+        # What is no plain file has no size, and might be read for ever.
+        data = folder.read(entry.path) if 0 < size == entry.bytes else b""
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it") from None
-    if len(data) != entry.bytes:
-        raise BpkdError(f"{folder.url}/{entry.path} has {len(data)} bytes, the manifest promises {entry.bytes}")
+    if size != entry.bytes or len(data) != size:
+        raise BpkdError(f"{folder.url}/{entry.path} has {size} bytes, the manifest promises {entry.bytes}")
     if sha256(data) != entry.sha256:
         raise BpkdError(f"{folder.url}/{entry.path} is damaged: its sha256 is not the manifest's")
     return data
@@ -125,6 +129,8 @@ def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFor
     """Every chunk of the source with its cached logits, in source order."""
     entries = {entry.path: entry for entry in cache.files}
     folder = Folder(cache_url)
+    for entry in cache.files:
+        check_samples(rows, entry.samples, f"{cache_url}/{entry.path}")
     return [SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows) for chunk in samples.chunks]
 
 
@@ -134,14 +140,22 @@ def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[Part]
 
 
 def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[FilePart]:
-    """Every shard of a data set, or of one round's auxiliary samples."""
+    """Every shard of a data set, or of one round's auxiliary samples; nothing but the manifest is read.
+
+    Raises:
+        UserError: samples or shards that are larger than they may be.
+    """
     folder = Folder(url)
+    check_format(rows, url)
+    for entry in manifest.files:
+        if entry.samples:
+            check_entry(entry, rows, f"{url}/{entry.path}")
     return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
 
 
-def sample_bytes(rows: RowFormat) -> int:
-    """Memory that one decoded sample takes."""
-    return math.prod(rows.shape) * np.dtype(rows.kind_.dtype).itemsize + 4 * rows.width + 16
+def _count(table: pa.Table) -> int:
+    """Source samples."""
+    return int(pc.sum(pc.equal(table["origin"], SOURCE)).as_py() or 0)
 
 
 def shard_name(index: int) -> str:

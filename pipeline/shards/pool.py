@@ -10,7 +10,8 @@ import torch
 
 from pipeline.distill.pool import Window
 from pipeline.seeds import numpy_generator
-from pipeline.shards.parts import Part, group, sample_bytes
+from pipeline.shards.limits import sample_bytes
+from pipeline.shards.parts import Part, group
 from pipeline.shards.rows import RowFormat
 from schemas.errors import BpkdError
 

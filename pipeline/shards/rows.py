@@ -15,10 +15,12 @@ import torch
 
 from pipeline.kinds import Kind, Stored
 from pipeline.logits import Codec
+from pipeline.shards.checks import AUXILIARY, SOURCE, check_keys, check_rows
 from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
+from schemas.errors import RowError, SampleError, UserError
 from schemas.registry import CODECS, KINDS
 
-SOURCE, AUXILIARY = "source", "auxiliary"
+__all__ = ["AUXILIARY", "SOURCE", "Climbs", "RowFormat", "Rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,16 @@ class RowFormat:
         return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": features}})})
 
     def encode(self, rows: Rows, climbs: Climbs | None = None) -> pa.Table:
-        """Rows -> table; `climbs` where they are auxiliary."""
+        """Rows -> table; `climbs` where they are auxiliary.
+
+        Raises:
+            UserError: a key that no data set may have, which only a source of the user's own code can give.
+        """
         count = len(rows)
+        try:
+            check_keys(pa.array(rows.keys, pa.string()))
+        except SampleError as error:
+            raise UserError(str(error)) from None
         columns = {
             "key": pa.array(rows.keys, pa.string()),
             self.kind_.column: self.kind_.to_column(rows.keys, rows.stored),
@@ -141,7 +151,7 @@ class RowFormat:
         """Table -> rows, in memory of their own.
 
         Raises:
-            SampleError: a sample is broken, which a verified data set has none of.
+            SampleError: a sample is broken, which a verified data set has none of; the message says which.
         """
         # One batch, unless the images have more than 2 GiB, which is where an Arrow array of them ends.
         batches = table.combine_chunks().to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
@@ -149,13 +159,26 @@ class RowFormat:
         return pieces[0] if len(pieces) == 1 else _join(pieces)
 
     def _decode(self, batch: pa.RecordBatch) -> Rows:
-        return Rows(
-            keys=batch["key"].to_pylist(),
-            stored=self.kind_.from_column(batch[self.kind_.column], self.shape),
-            labels=self.labels_.decode(batch["label"]),
-            logits=self.codec_.decode(batch["teacher_logits"]),
-            is_source=pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False),
-        )
+        check_rows(batch, self)
+        keys = batch["key"].to_pylist()
+        try:
+            return Rows(
+                keys=keys,
+                stored=self.kind_.from_column(batch[self.kind_.column], self.shape),
+                labels=self.labels_.decode(batch["label"]),
+                logits=_finite(self.codec_.decode(batch["teacher_logits"])),
+                is_source=pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False),
+            )
+        except RowError as error:
+            raise SampleError(f"sample {keys[error.row]}: {error.reason}") from None
+
+
+def _finite(logits: torch.Tensor) -> torch.Tensor:
+    """(N, K), unchanged."""
+    finite = logits.isfinite()
+    if not finite.all():
+        raise RowError(int((~finite).nonzero()[0, 0]), "its teacher logits are not all finite")
+    return logits
 
 
 def _join(pieces: list[Rows]) -> Rows:

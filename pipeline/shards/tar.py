@@ -11,7 +11,11 @@ from functools import lru_cache
 _BLOCK = 512
 _RECORD = 20 * _BLOCK
 _NAME, _SIZE, _CHECKSUM, _TYPE = slice(0, 100), slice(124, 136), slice(148, 156), slice(156, 157)
+_DIGITS = slice(124, 135)
+_MAGIC, _REST = slice(257, 265), slice(345, 512)
+_GNU, _EMPTY = b"ustar  \0", bytes(512 - 345)
 _PLAIN, _LONG_NAME = b"0", b"L"
+_LONGEST = 1024
 _LONG = b"././@LongLink"
 
 
@@ -27,24 +31,31 @@ def read_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every member of a tar that `write_tar` wrote.
 
     Raises:
-        ValueError: damaged, cut short, or with members other than plain files.
+        ValueError: damaged, cut short, with members other than plain files, or with anything that another program
+            could read differently.
     """
     position, long_name = 0, b""
     while any(block := data[position : position + _BLOCK]):
         size, type_ = _checked(block, position)
         start = position + _BLOCK
+        if start + size > len(data):
+            raise ValueError(f"cut short at byte {len(data)}")
         content = data[start : start + size]
-        position = start + size + -size % _BLOCK
         if type_ == _LONG_NAME:
+            if long_name or not 1 < size <= _LONGEST:
+                raise ValueError(f"no long name at byte {position}")
             long_name = content.rstrip(b"\0")
-            continue
-        name = (long_name or block[_NAME].rstrip(b"\0")).decode()
-        if type_ != _PLAIN:
-            raise ValueError(f"member {name!r} is not a plain file")
-        yield name, content
-        long_name = b""
-    if len(block) != _BLOCK:
+        else:
+            name = (long_name or block[_NAME].rstrip(b"\0")).decode()
+            if type_ != _PLAIN:
+                raise ValueError(f"member {name!r} is not a plain file")
+            yield name, content
+            long_name = b""
+        position = start + size + -size % _BLOCK
+    if len(block) != _BLOCK or long_name:
         raise ValueError(f"cut short at byte {len(data)}")
+    if data.count(0, position) != len(data) - position:
+        raise ValueError(f"more after its end at byte {position}")
 
 
 def _member(name: bytes, content: bytes) -> tuple[bytes, ...]:
@@ -75,12 +86,28 @@ def _template(size: int, type_: bytes) -> tuple[bytes, bytes, int]:
 
 def _checked(block: bytes, position: int) -> tuple[int, bytes]:
     """(size, type) of a member from its header at `position`."""
+    if (plain := _plain_size(block)) is not None:
+        return plain, _PLAIN
+    size, type_ = block[_SIZE].rstrip(b"\0 "), block[_TYPE]
     try:
-        if len(block) != _BLOCK or int(block[_CHECKSUM].rstrip(b"\0 "), 8) != _checksum(block):
+        # Only digits: a sign would lead back into the file, and large sizes in binary are none of ours.
+        if len(block) != _BLOCK or int(block[_CHECKSUM].rstrip(b"\0 "), 8) != _checksum(block) or not size.isdigit():
             raise ValueError
-        return int(block[_SIZE].rstrip(b"\0 "), 8), block[_TYPE]
+        # Whatever is no plain file is refused by name, and is not ours in these fields either.
+        if type_ == _PLAIN and (block[_MAGIC] != _GNU or block[_REST] != _EMPTY):
+            raise ValueError
+        return int(size, 8), type_
     except ValueError:
-        raise ValueError(f"no tar header at byte {position}") from None
+        raise ValueError(f"no tar header of the GNU format at byte {position}") from None
+
+
+def _plain_size(block: bytes) -> int | None:
+    """The size in a header that is to the byte what `write_tar` makes, which is cheaper to see than to add up."""
+    try:
+        size = int(block[_DIGITS], 8)
+    except ValueError:
+        return None
+    return size if size >= 0 and block == _header(block[_NAME].rstrip(b"\0"), size, _PLAIN) else None
 
 
 def _checksum(block: bytes) -> int:

@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.kinds import Members
+from pipeline.shards.limits import MAX_JSON, check_samples, check_written
 from pipeline.shards.rows import SOURCE, RowFormat
 from pipeline.shards.tar import read_tar, write_tar
-from schemas.errors import UserError
+from schemas.errors import RowError, UserError, clipped
 
 BLANK: dict[str, Any] = {"parent_key": "", "round": 0, "gap_before": -1.0, "gap_after": -1.0, "steps": 0}
 """What KEY.json of a source sample has in place of null."""
@@ -29,11 +31,13 @@ class WebDatasetFormat:
     suffix = "tar"
 
     def write(self, table: pa.Table, rows: RowFormat) -> bytes:
-        return write_tar(file for batch in table.to_batches() for file in _files(batch, rows))
+        return check_written(write_tar(file for batch in table.to_batches() for file in _files(batch, rows)))
 
-    def read(self, data: bytes, rows: RowFormat) -> pa.Table:
+    def read(self, data: bytes, rows: RowFormat, samples: int | None = None) -> pa.Table:
+        keys: list[str] = []
         try:
-            keys, members = _members(data, _extensions(rows))
+            keys, members = _members(data, _extensions(rows), samples)
+            check_samples(rows, len(keys), "the file")
             columns = {
                 "key": pa.array(keys, pa.string()),
                 rows.kind_.column: rows.kind_.from_members(keys, members, rows.shape),
@@ -42,8 +46,12 @@ class WebDatasetFormat:
                 **_from_json(members["json"], rows.schema),
             }
             return pa.table(columns, schema=rows.schema)
+        except RowError as error:
+            raise UserError(
+                f"not a shard of this data set: sample {clipped(keys[error.row])}: {error.reason}"
+            ) from None
         except _DAMAGE as error:
-            raise UserError(f"not a shard of this data set: {str(error).partition(chr(10))[0]}") from None
+            raise UserError(f"not a shard of this data set: {clipped(str(error), 300)}") from None
 
 
 def _extensions(rows: RowFormat) -> tuple[str, ...]:
@@ -63,37 +71,90 @@ def _files(batch: pa.RecordBatch, rows: RowFormat) -> Iterator[tuple[str, bytes]
             yield f"{key}.{extension}", content
 
 
-def _members(data: bytes, extensions: tuple[str, ...]) -> tuple[list[str], Members]:
+def _members(data: bytes, extensions: tuple[str, ...], promised: int | None) -> tuple[list[str], Members]:
     """Keys, and the contents by extension; a sample is a run of members with the same name up to the first dot."""
-    samples: list[tuple[str, dict[str, bytes]]] = []
+    samples: dict[str, dict[str, bytes]] = {}
+    last, found = None, dict[str, bytes]()
     for name, content in read_tar(data):
         key, _, extension = name.partition(".")
-        if not samples or samples[-1][0] != key:
-            samples.append((key, {}))
-        samples[-1][1][extension] = content
-    for key, found in samples:
-        if len(found) != len(extensions) or not all(extension in found for extension in extensions):
-            raise ValueError(f"sample {key} has members {', '.join(found)}, must have {', '.join(extensions)}")
-    return [key for key, _ in samples], {name: [found[name] for _, found in samples] for name in extensions}
+        if key != last:
+            if key in samples or len(samples) == promised:
+                problem = "comes twice" if key in samples else f"is one more than the {promised} that are promised"
+                raise ValueError(f"sample {clipped(key)} {problem}")
+            last, found = key, samples.setdefault(key, {})
+        if extension in found or extension not in extensions:
+            problem = "twice a" if extension in found else "a"
+            raise ValueError(f"sample {clipped(key)} has {problem} member {clipped(extension)!r}, {_must(extensions)}")
+        found[extension] = content
+    for key, found in samples.items():
+        if len(found) != len(extensions):
+            raise ValueError(f"sample {clipped(key)} has members {', '.join(found)}, {_must(extensions)}")
+    return list(samples), {name: [found[name] for found in samples.values()] for name in extensions}
+
+
+def _must(extensions: tuple[str, ...]) -> str:
+    return f"must have {', '.join(extensions)}"
 
 
 def _to_json(batch: pa.RecordBatch) -> list[bytes]:
     names = ("origin", *BLANK)
     samples = zip(*(batch[name].to_pylist() for name in names), strict=True)
     return [
-        json.dumps(
-            {"origin": SOURCE, **BLANK} if values[0] == SOURCE else dict(zip(names, values, strict=True))
-        ).encode()
+        json.dumps(_OWN if values[0] == SOURCE else dict(zip(names, values, strict=True))).encode()
         for values in samples
     ]
 
 
 def _from_json(texts: Sequence[bytes], schema: pa.Schema) -> dict[str, pa.Array]:
     """Columns of origin and of what only auxiliary samples have, null for the others."""
-    fields = [json.loads(text) for text in texts]
-    own = [sample["origin"] == SOURCE for sample in fields]
-    columns = {"origin": pa.array([sample["origin"] for sample in fields], pa.string())}
+    samples = [_fields(row, text) for row, text in enumerate(texts)]
+    columns = {"origin": pa.array([sample["origin"] for sample in samples], pa.string())}
     for name in BLANK:
-        values = [None if source else sample[name] for source, sample in zip(own, fields, strict=True)]
+        values = [None if sample is _OWN else sample[name] for sample in samples]
         columns[name] = pa.array(values, schema.field(name).type)
     return columns
+
+
+def _fields(row: int, text: bytes) -> dict[str, Any]:
+    """The JSON of one sample; `_OWN` itself for a source sample."""
+    if len(text) > MAX_JSON:
+        raise RowError(row, f"{len(text):,} bytes of JSON, the limit is {MAX_JSON:,}")
+    try:
+        fields = _JSON.decode(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise RowError(row, f"not JSON: {clipped(str(error))}") from None
+    if fields == _OWN:
+        return _OWN
+    if type(fields) is not dict or fields.keys() != _OWN.keys():
+        raise RowError(row, f"its JSON must have {', '.join(_OWN)} and nothing else")
+    if fields["origin"] == SOURCE:
+        raise RowError(row, f"its JSON must be {json.dumps(_OWN)}, as that of every source sample")
+    for name, value in fields.items():
+        if not _is_like(value, _OWN[name]):
+            raise RowError(row, f"{name} = {clipped(repr(value))} in its JSON")
+    return fields
+
+
+def _is_like(value: Any, blank: str | int | float) -> bool:
+    """Whether a value has the type of a blank one, and fits into its column."""
+    if isinstance(blank, str):
+        return type(value) is str
+    if isinstance(blank, int):
+        return type(value) is int and 0 <= value < 2**31
+    return type(value) in (int, float) and abs(value) <= _LARGEST
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a name comes twice")
+    return fields
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+_OWN: dict[str, Any] = {"origin": SOURCE, **BLANK}
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
+_LARGEST = float(np.finfo(np.float32).max)

@@ -225,6 +225,12 @@ def test_dump_fills_in_defaults_and_makes_paths_absolute(tmp_path: Path) -> None
     assert again.mine == config.mine
 
 
+def test_dump_masks_what_would_let_a_reader_in(tmp_path: Path) -> None:
+    urls = ['run.output="sftp://me:hidden@h/o"', 'data.train=["https://h/x?token=hidden"]']
+    dumped = dump_config(load_config(write(tmp_path), [*urls, 'teacher.weights="ftp://me:hidden@h/w.pt"']))
+    assert "hidden" not in dumped and dumped.count("***") == 3
+
+
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 kwargs = st.dictionaries(
     text,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -83,3 +85,31 @@ def test_any_flipped_bit_is_found(byte: int, bit: int) -> None:
 def test_anything_else_is_refused_in_one_line(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         unpack(data)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=20,
+)
+changed = st.dictionaries(st.sampled_from([*Manifest.model_fields, "\x1b[2J\n"]), json_values, max_size=4)
+entries = st.dictionaries(st.sampled_from([*FILE, "source", "labelled", "\x1b[2J\n"]), json_values, max_size=3)
+
+
+@given(changed | json_values, st.lists(entries, max_size=2))
+def test_any_json_is_a_manifest_or_refused_in_one_line(changes: Any, files: list[dict[str, Any]]) -> None:
+    whole = (
+        {**VALUES, "files": [{**FILE, **entry} for entry in files], **changes} if isinstance(changes, dict) else changes
+    )
+    text = json.dumps(whole)
+    if isinstance(whole, dict) and "manifest_sha256" not in whole:
+        data = (text[:-1] + ',\n "manifest_sha256": "' + "0" * 64 + '"\n}\n').encode()
+        data = data[:-68] + hashlib.sha256(data).hexdigest().encode() + data[-4:]
+    else:
+        data = text.encode()
+    problem = ""
+    try:
+        unpack(data)
+    except ValueError as error:
+        problem = str(error)
+    assert problem.isprintable() and len(problem) < 1000

@@ -105,7 +105,7 @@ def test_inputs_and_stored_do_not_share_memory() -> None:
 
 def test_a_row_that_is_not_finite_is_named() -> None:
     column = pa.array([[1.0, 2.0], [1.0, None], [float("inf"), 0.0]], pa.list_(pa.float32(), 2))
-    with pytest.raises(SampleError, match="row 1 holds"):
+    with pytest.raises(SampleError, match="row 1: holds"):
         ArrayKind().from_column(column, (2,))
 
 

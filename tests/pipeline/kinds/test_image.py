@@ -225,9 +225,9 @@ def test_column_holds_png_files_under_the_samples_names() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"no", "row 1: not an image"),
-        (None, "row 1: neither"),
-        (encoded("L", size=(9, 9)), "row 1 is 9x9 L, must be 4x5"),
+        (b"no", "row 1: not a PNG"),
+        (None, "row 1: no image"),
+        (encoded("L", size=(9, 9)), "row 1: 9x9 L of 8 bits, must be 4x5 L"),
     ],
 )
 def test_a_broken_row_is_named(data: bytes | None, reason: str) -> None:

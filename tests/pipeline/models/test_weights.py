@@ -85,7 +85,7 @@ def test_a_layer_called_model_is_not_a_container(tmp_path: Path) -> None:
         ("w.pt", b"nonsense", "w.pt: "),
         ("w.pt", b"", "w.pt: not a checkpoint"),
         ("w.pt", b"PK\x03\x04 cut off", "w.pt: not a checkpoint"),
-        ("w.pt", pickle.dumps(Evil(), protocol=2), "not run; save model.state_dict"),
+        ("w.pt", pickle.dumps(Evil(), protocol=2), "not run; convert it to safetensors"),
         ("w.h5", b"", "weights are read from .safetensors, .pt, .pth, .bin, not '.h5'"),
         ("w", b"", "not ''"),
     ],
@@ -118,7 +118,7 @@ def test_refuses_checkpoints_with_more_than_tensors(tmp_path: Path, content: Cal
     [
         ("/nowhere/w.safetensors", "/nowhere/w.safetensors: no such weights file"),
         ("memory://nowhere/w.pt", "no such weights file"),
-        ("nothing://a/w.pt", "cannot be read"),
+        ("nothing://a/w.pt", "Protocol not known"),
     ],
 )
 def test_names_a_file_that_is_not_there(url: str, message: str) -> None:
