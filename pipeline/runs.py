@@ -14,7 +14,11 @@ CONFIG = "config.toml"
 
 def record_config(config: Config) -> None:
     """Write the config, with every default filled in, into the run's directory."""
-    Folder(config.output).write(CONFIG, dump_config(config).encode())
+    folder = Folder(config.output)
+    folder.write(CONFIG, dump_config(config).encode())
+    for name in folder.names():
+        if name.startswith(f"{CONFIG}.") and name.endswith(".tmp"):  # of a writer that was killed
+            folder.remove(name)
 
 
 def discard_run(run: str) -> None:
@@ -30,12 +34,10 @@ def discard_run(run: str) -> None:
     discard(layout.teacher_logits(run), "teacher-logits")
 
 
-def discard_rounds(run: str) -> None:
-    """Remove the opponents and auxiliary samples of all rounds, also of more rounds than there are now."""
+def discard_rounds(run: str, after: int = 0) -> None:
+    """Remove the opponents and auxiliary samples of all rounds `after` one, also of more rounds than there are now."""
     found = [re.fullmatch(r"round-(\d+)", name) for name in Folder(run).folders()]
-    for number in sorted((int(match[1]) for match in found if match), reverse=True):
+    for number in sorted((int(match[1]) for match in found if match and int(match[1]) > after), reverse=True):
         discard(layout.auxiliary(run, number), "auxiliary")
         discard(layout.opponent(run, number), "opponent")
-        folder = Folder(f"{run}/round-{number:02d}")
-        if not folder.names() and not folder.folders():
-            folder.remove()
+        Folder(f"{run}/round-{number:02d}").remove_if_empty()

@@ -13,10 +13,10 @@ from schemas.registry import Registry
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**53)]
 Options = dict[str, float | int | str | bool]
 
-_BYTES = r"^(\d+(?:\.\d+)?) ?([KMGkmg]i?[Bb])$"
+_BYTES = r"^(\d{1,12}(?:\.\d{1,6})?) ?([KMGkmg]i?[Bb])$"
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -37,11 +37,12 @@ class RunConfig(Section):
     name: str = Field("distill", min_length=1, description="of the run, kept in the data set's provenance")
     output: str = Field(description="directory or fsspec URL that receives every artifact of the run")
     seed: int = Field(0, ge=0, description="all randomness is derived from this number")
-    rounds: int = Field(5, ge=0, description="min-max rounds; 0 is plain distillation")
+    rounds: int = Field(5, ge=0, le=2**53, description="min-max rounds; 0 is plain distillation")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the forward and backward passes in cache and mine"
     )
+    workers: Count = Field(1, description="shards that cache and mine work on at a time; never changes the result")
 
 
 class Columns(Section):
@@ -99,7 +100,7 @@ class MineConfig(Section):
     )
     step_size: Positive = Field(0.2, description="length of one step in input units (images: [0, 1])")
     step_decay: Literal["constant", "linear", "cosine"] = Field("constant", description="of the step size over a climb")
-    steps: int = Field(10, ge=0, description="steps of one climb; 0 stores the start itself")
+    steps: int = Field(10, ge=0, le=2**53, description="steps of one climb; 0 stores the start itself")
     patience: Count | None = Field(None, description="stop a sample after so many steps without a better gap")
     bounds: tuple[float, float] | None = Field(
         None, description="valid input range; images: [0, 1], arrays: per feature as in the source"

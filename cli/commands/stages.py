@@ -18,6 +18,7 @@ from schemas.manifest import Manifest
 from schemas.registry import Registry
 
 _CACHE = {"teacher_logits": "Cache to use; by default the run's own."}
+_RETRY = "Try samples again that failed before; what succeeded is kept."
 _OUTPUT = {"output": "Directory or URL that receives it; by default within the run."}
 
 Render = Callable[[Any, str, bool], None]
@@ -30,6 +31,7 @@ def _stage(
     url: Callable[[str], str],
     render: Render,
     takes: dict[str, str] | None = None,
+    flags: dict[str, str] | None = None,
     names: dict[str, Registry] | None = None,
 ) -> click.Command:
     """The command of one stage.
@@ -39,12 +41,13 @@ def _stage(
         text: help.
         url: where its artifact is in a run.
         render: prints (result, URL, as JSON).
-        takes: further options with their help; they are the stage's own keyword arguments.
+        takes: further options, all URLs, with their help; they are the stage's own keyword arguments.
+        flags: the same for options without a value.
         names: config keys that name entries of a registry, listed in the help.
     """
 
-    def run(config: Config, progress: Progress, restart: bool, as_json: bool, **given: str | None) -> None:
-        inputs = {key: value for key, value in given.items() if value is not None}
+    def run(config: Config, progress: Progress, restart: bool, as_json: bool, **given: Any) -> None:
+        inputs = {key: value for key, value in given.items() if value}
         result = perform(name, config, restart=restart, progress=progress, **inputs)
         render(result, inputs.get("output", url(config.output)), as_json)
 
@@ -52,6 +55,8 @@ def _stage(
     command: Callable[..., Any] = on_config(run)
     for option, help_ in reversed((takes or {}).items()):
         command = click.option(f"--{option.replace('_', '-')}", metavar="URL", help=help_)(command)
+    for option, help_ in (flags or {}).items():
+        command = click.option(f"--{option.replace('_', '-')}", is_flag=True, help=help_)(command)
     return click.command(name, help=text, epilog=example(f"bpkd {name} config.toml", notes=notes))(command)
 
 
@@ -92,6 +97,7 @@ cache = _stage(
     url=layout.teacher_logits,
     render=_render_artifact,
     takes=_OUTPUT,
+    flags={"retry_failed": _RETRY},
     names={"cache.codec": registry.CODECS, "data.format": registry.SOURCES},
 )
 mine = _stage(
@@ -100,6 +106,7 @@ mine = _stage(
     url=str,
     render=_render_rounds,
     takes=_CACHE,
+    flags={"retry_failed": _RETRY},
     names={
         "mine.objective": registry.OBJECTIVES,
         "mine.step_rule": registry.STEP_RULES,

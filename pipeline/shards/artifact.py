@@ -1,23 +1,25 @@
 """An artifact: a directory of committed units of work that is complete once its manifest exists.
 
-While work goes on, `_progress/` holds the fingerprint of the inputs and one report per committed unit. The manifest
-replaces it at the end, so that a finished artifact is the same bytes whether or not it was ever interrupted.
+While work goes on, `_progress/` holds the lock of whoever is at work, the fingerprint of the inputs and one report per
+committed unit. The manifest replaces it at the end, so that a finished artifact is the same bytes whether or not it
+was ever interrupted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
 
+from pipeline.shards.failures import FAILURES, UNITS, Retry, failure_files, read_reports
+from pipeline.shards.identity import require_same
+from pipeline.shards.ledger import LOCK, PROGRESS, Ledger, parse_manifest
+from pipeline.shards.lock import PATIENCE, Lock
 from pipeline.storage import Folder, sha256
 from pipeline.version import VERSION
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
-
-PROGRESS = "_progress"
-BEGUN = f"{PROGRESS}/begun.json"
-FAILURES = "failures.jsonl"
 
 
 def read_manifest(url: str, made_by: str) -> Manifest:
@@ -32,28 +34,9 @@ def read_manifest(url: str, made_by: str) -> Manifest:
     """
     folder = Folder(url)
     if not folder.exists(MANIFEST):
-        state = "is not finished" if folder.exists(BEGUN) else "does not exist"
+        state = "is not finished" if folder.exists(PROGRESS) else "does not exist"
         raise UserError(f"{url} {state}; make it with `bpkd {made_by}`")
-    return _parse(folder)
-
-
-def identity(manifest: Manifest) -> dict[str, Any]:
-    """What a later artifact remembers of one that it was made from: its fingerprint, and one hash over its files."""
-    files = json.dumps([[file.path, file.sha256] for file in manifest.files])
-    return {**manifest.fingerprint, "files": sha256(files.encode())}
-
-
-def require_same(url: str, found: Mapping[str, Any], wanted: Mapping[str, Any], remedy: str) -> None:
-    """Compare two fingerprints.
-
-    Raises:
-        UserError: they differ; names the first difference with both values, the others by path, and `remedy`.
-    """
-    differing = sorted(_differences(found, json.loads(json.dumps(wanted))))
-    if differing:
-        path, was, now = differing[0]
-        more = f" (other too: {', '.join(path for path, *_ in differing[1:])})" if len(differing) > 1 else ""
-        raise UserError(f"{url} was made with {path} = {was}, now it is {now}{more}; {remedy}")
+    return parse_manifest(folder)
 
 
 def discard(url: str, name: str) -> None:
@@ -61,72 +44,85 @@ def discard(url: str, name: str) -> None:
 
     Raises:
         UserError: what is there is no artifact, or another kind of artifact.
+        BpkdError: it is being made.
     """
     folder = Folder(url)
-    begun = _begun(folder)
-    found = _parse(folder).artifact if folder.exists(MANIFEST) else begun and begun["artifact"]
-    if found == name:
-        folder.remove()
-    elif found is not None or folder.names():
-        raise UserError(f"{url} holds {f'a {found}' if found else 'other files'}, no {name}; it is left as it is")
-
-
-def _parse(folder: Folder) -> Manifest:
-    try:
-        return unpack(folder.read(MANIFEST))
-    except ValueError as error:
-        raise UserError(f"{folder.url}/{MANIFEST}: {error}") from None
-
-
-def _begun(folder: Folder) -> dict[str, Any] | None:
-    begun: dict[str, Any] | None = json.loads(folder.read(BEGUN)) if folder.exists(BEGUN) else None
-    return begun
+    ledger, lock = Ledger(folder, name), Lock(folder, LOCK)
+    if ledger.holds():
+        lock.acquire()
+        try:
+            ledger.discard()
+        finally:
+            _release(lock, folder)
 
 
 class Artifact:
-    """One artifact being made, resumed or found complete.
+    """One artifact being made, resumed or found complete; a context manager, within which nobody else makes it.
 
     Args:
         url: its directory.
         name: what it is, for example "teacher-logits".
         fingerprint: JSON-like; everything that decides its content.
         restart: throw away what is there.
+        retry: if given, units with failed samples are made again, as it says.
+        say: told when there is something to wait for.
 
     Attributes:
         manifest: None until it is complete.
-        new: nothing was there when this object was made.
 
     Raises:
         UserError: what is there was made from something else, or is something else.
+        BpkdError: another process is making it.
     """
 
-    def __init__(self, url: str, name: str, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        fingerprint: Mapping[str, Any],
+        *,
+        restart: bool = False,
+        retry: Retry | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.folder = Folder(url)
         self.name = name
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         self.manifest: Manifest | None = None
-        self.new = False
-        if restart:
-            discard(url, name)
-        begun = _begun(self.folder)
-        if self.folder.exists(MANIFEST):
-            self.manifest = _parse(self.folder)
-            self._require(self.manifest.artifact, self.manifest.fingerprint)
-            self._tidy()
-        elif begun is not None:
-            self._require(begun["artifact"], begun["fingerprint"])
-        elif self.folder.names():
-            raise UserError(f"{url} holds other files; name another place for the {name}")
-        else:
-            self.new = True
+        self._restart, self._retry = restart, retry
+        self._ledger = Ledger(self.folder, name)
+        self._lock = Lock(self.folder, LOCK, say)
+        self._reports: dict[str, ShardReport] = {}
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        if self._ledger.holds() and not self._restart and not self._ledger.exists():
+            manifest = parse_manifest(self.folder)
+            if not self._again(manifest.fingerprint, self._failures(manifest)):
+                self.manifest = manifest
+                return self
+        self._lock.acquire()
+        try:
+            if self._restart and self._ledger.holds():
+                self._ledger.discard()
+            self._take_up()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
 
     def done(self, unit: str) -> bool:
         """Whether `unit` is committed."""
-        return self.folder.exists(f"{PROGRESS}/{unit}.json")
+        return unit in self._reports
 
     def report(self, unit: str) -> ShardReport:
         """What was committed as `unit`."""
-        return ShardReport.model_validate_json(self.folder.read(f"{PROGRESS}/{unit}.json"))
+        return self._reports[unit]
 
     def write(self, path: str, data: bytes, *, samples: int = 0, source: int = 0, labelled: int = 0) -> FileEntry:
         """Write one file; it counts once its entry is committed."""
@@ -144,71 +140,107 @@ class Artifact:
     ) -> ShardReport:
         """Record that `unit` is done; its files are already written."""
         self._begin()
-        report = ShardReport(files=list(files), failures=list(failures), details=dict(details or {}))
-        self.folder.write(f"{PROGRESS}/{unit}.json", report.model_dump_json(indent=1).encode())
+        failed = [failure.model_copy(update={"unit": unit}) for failure in failures]
+        report = ShardReport(files=list(files), failures=failed, details=dict(details or {}))
+        self._ledger.record(unit, report)
+        self._reports[unit] = report
         return report
 
     def save_state(self, name: str, data: bytes) -> None:
         """Keep state of unfinished work; it goes when the artifact is finished."""
         self._begin()
-        self.folder.write(f"{PROGRESS}/{name}", data)
+        self._ledger.save(name, data)
 
     def load_state(self, name: str) -> bytes | None:
-        path = f"{PROGRESS}/{name}"
-        return self.folder.read(path) if self.folder.exists(path) else None
+        return self._ledger.load(name)
 
     def finish(self, units: Iterable[str], details: Mapping[str, Any] | None = None) -> Manifest:
         """Write the manifest over all units, in their order, and forget the progress."""
-        files: list[FileEntry] = []
-        failures: list[FailedSample] = []
-        for unit in units:
-            report = self.report(unit)
-            files += report.files
-            failures += report.failures
-        if failures:
-            lines = "".join(failure.model_dump_json() + "\n" for failure in failures)
-            files.append(self.write(FAILURES, lines.encode()))
+        reports = {unit: self._reports[unit] for unit in units}
+        files = [file for report in reports.values() for file in report.files]
+        files += [self.write(name, data) for name, data in failure_files(reports).items()]
         manifest = Manifest(
             artifact=self.name,
             bpkd=VERSION,
             files=files,
-            failures=len(failures),
+            failures=sum(len(report.failures) for report in reports.values()),
             fingerprint=self.fingerprint,
             details=dict(details or {}),
         )
         data = pack(manifest)
+        self._lock.require()
         self.folder.write(MANIFEST, data)
-        self._tidy()
         self.manifest = unpack(data)
+        self._tidy(self.manifest)
         return self.manifest
 
+    def _leave(self, error: BaseException | None) -> None:
+        _release(self._lock, self.folder, PATIENCE if isinstance(error, KeyboardInterrupt) else None)
+
+    def _take_up(self) -> None:
+        """See what is there, now that nobody else changes it."""
+        if self.folder.exists(MANIFEST):
+            manifest = parse_manifest(self.folder)
+            again = self._again(manifest.fingerprint, self._failures(manifest))
+            if again:
+                self._reopen(manifest, again)
+            else:
+                self._tidy(manifest)
+                self.manifest = manifest
+            return
+        found = self._ledger.fingerprint()
+        if found is None:
+            return
+        reports = self._ledger.reports()
+        again = self._again(found, {unit for unit, report in reports.items() if report.failures})
+        for unit in again:
+            if reports.pop(unit, None):
+                self._ledger.forget(unit)
+        self._reports = reports
+
+    def _again(self, found: dict[str, Any], failed: set[str]) -> set[str]:
+        """Names of the units to make again.
+
+        Raises:
+            UserError: the artifact is made from something else.
+        """
+        again: set[str] = set()
+        if self._retry is not None and failed:
+            found, again = self._retry(found, self.fingerprint, failed)
+        require_same(self.folder.url, found, self.fingerprint, "use --restart to make it anew, or name another output")
+        return again
+
+    def _failures(self, manifest: Manifest) -> set[str]:
+        """Names of the units of a finished artifact that have failed samples."""
+        if self._retry is None or not manifest.failures:
+            return set()
+        return {unit for unit, report in read_reports(self.folder, manifest).items() if report.failures}
+
+    def _reopen(self, manifest: Manifest, again: set[str]) -> None:
+        """Make a finished artifact one that lacks the units `again`. Until its manifest goes, it stays what it was."""
+        reports = read_reports(self.folder, manifest)
+        self._begin()
+        for unit in reports.keys() - again:
+            self._ledger.record(unit, reports[unit])
+            self._reports[unit] = reports[unit]
+        self.folder.remove(MANIFEST)
+
     def _begin(self) -> None:
-        if not self.folder.exists(BEGUN):
-            begun = {"artifact": self.name, "fingerprint": self.fingerprint}
-            self.folder.write(BEGUN, json.dumps(begun, indent=1).encode())
+        self._lock.require()
+        if not self._begun:
+            self._ledger.begin(self.fingerprint)
+            self._begun = True
 
-    def _tidy(self) -> None:
-        self.folder.remove(PROGRESS)
+    def _tidy(self, manifest: Manifest) -> None:
+        """Remove the progress, and what a killed writer or an earlier manifest has left."""
+        old = {FAILURES, UNITS} - {file.path for file in manifest.files}
         for name in self.folder.names():
-            if name.endswith(".tmp"):
+            if name in old or name.endswith(".tmp"):
                 self.folder.remove(name)
-
-    def _require(self, name: str, fingerprint: dict[str, Any]) -> None:
-        if name != self.name:
-            raise UserError(f"{self.folder.url} holds a {name}; name another place for the {self.name}")
-        remedy = "use --restart to make it anew, or another run.output"
-        require_same(self.folder.url, fingerprint, self.fingerprint, remedy)
+        self._ledger.close()
 
 
-def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
-    """(path, old value, new value) of every leaf that differs, values shortened for a message."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in old.keys() | new.keys():
-            yield from _differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
-    elif old != new:
-        yield path, _short(old), _short(new)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _release(lock: Lock, folder: Folder, patience: float | None = None) -> None:
+    lock.release(patience)
+    folder.remove_if_empty(PROGRESS)
+    folder.remove_if_empty()

@@ -13,12 +13,13 @@ from pipeline import layout
 from pipeline.logits import Codec
 from pipeline.models import Wrapped, pick_device
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact, discard
+from pipeline.shards.artifact import Artifact
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import Samples, open_samples
 from pipeline.work.numerics import reproducible
+from pipeline.work.retry import retry_source
 from pipeline.work.setup import (
     autocast,
     cache_fingerprint,
@@ -36,7 +37,12 @@ from schemas.registry import CODECS
 
 @reproducible()
 def cache(
-    config: Config, *, output: str | None = None, restart: bool = False, progress: Progress | None = None
+    config: Config,
+    *,
+    output: str | None = None,
+    restart: bool = False,
+    retry_failed: bool = False,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Run the teacher once over the source and store its logits, one Parquet file per chunk of the source.
 
@@ -44,6 +50,7 @@ def cache(
         config: the run.
         output: URL of the artifact, by default the run's `teacher-logits`.
         restart: throw away what is there.
+        retry_failed: try samples again that failed before; their files may have been mended since.
         progress: where to report.
 
     Returns:
@@ -58,20 +65,26 @@ def cache(
     samples = open_samples(config)
     teacher, width = open_teacher(config, samples, device)
     open_student(config, samples.kind, samples.shape, width, device)
-    url = output or layout.teacher_logits(config.output)
-    artifact = Artifact(url, "teacher-logits", cache_fingerprint(config, samples, teacher), restart=restart)
-    if artifact.manifest is not None:
-        return artifact.manifest
-    samples.check_keys()
-    work = _Teacher(config, samples, teacher, width, CODECS.build(config.cache.codec), device)
-    units = [Unit(shard_name(chunk.index), len(chunk)) for chunk in samples.chunks]
-    with progress.task("cache", samples.size) as task:
-        reports = make_units(artifact, units, work.label, task)
-    if not any(file.samples for report in reports for file in report.files):
-        reason = next(failure.reason for report in reports for failure in report.failures)
-        discard(url, "teacher-logits")
-        raise UserError(f"no usable sample in the source; the first failed: {reason}")
-    return artifact.finish([unit.name for unit in units], {"width": width, **_range(reports)})
+    artifact = Artifact(
+        output or layout.teacher_logits(config.output),
+        "teacher-logits",
+        cache_fingerprint(config, samples, teacher),
+        restart=restart,
+        retry=retry_source(samples) if retry_failed else None,
+        say=progress.say,
+    )
+    with artifact:
+        if artifact.manifest is not None:
+            return artifact.manifest
+        samples.check_keys()
+        work = _Teacher(config, samples, teacher, width, CODECS.build(config.cache.codec), device)
+        units = [Unit(shard_name(chunk.index), len(chunk)) for chunk in samples.chunks]
+        with progress.task("cache", samples.size) as task:
+            reports = make_units(artifact, units, work.label, task, workers=config.run.workers)
+        if not any(file.samples for report in reports for file in report.files):
+            reason = next(failure.reason for report in reports for failure in report.failures)
+            raise UserError(f"no usable sample in the source; the first failed: {reason}")
+        return artifact.finish([unit.name for unit in units], {"width": width, **_range(reports)})
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ from typing import Any
 import torch
 
 from pipeline import layout
-from pipeline.models import freeze, pick_device, weights_sha256
+from pipeline.models import Wrapped, freeze, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
-from pipeline.sources import open_samples
+from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.identity import identity, require_same
+from pipeline.sources import Samples, open_samples
 from pipeline.work.metrics import make_meter
 from pipeline.work.numerics import reproducible
 from pipeline.work.setup import autocast, check_labels, describe_model, open_student, open_teacher, predict
 from pipeline.work.training import load_trained
 from schemas.config import Config
 from schemas.errors import UserError
+from schemas.manifest import FailedSample
 
 RESULT = "metrics.json"
 
@@ -66,26 +68,40 @@ def evaluate(
     }
     built = {name: trained.fingerprint["student"].get(name) for name in fingerprint["student"]}
     require_same(url, built, fingerprint["student"], "the [student] of the config must be the one that was trained")
-    artifact = Artifact(output or layout.evaluation(config.output), "evaluation", fingerprint, restart=restart)
-    if artifact.manifest is None:
-        load_trained(url, model)
-        freeze(model)
-        meter = make_meter(config.data.task, width)
-        failures = []
-        with progress.task("evaluate", samples.size) as task, autocast(config, device):
-            for chunk in samples.chunks:
-                block = samples.read(chunk)
-                check_labels(block, width)
-                failures += block.failures
-                if block.keys:
-                    expected, got = (
-                        predict(net, samples.kind, block.stored, config.cache.batch_size, device)
-                        for net in (teacher, model)
-                    )
-                    meter.update(expected, got, torch.from_numpy(block.labels))
-                task.advance(len(chunk))
-        result = artifact.write(RESULT, json.dumps(meter.compute(), indent=1).encode(), samples=samples.size)
-        artifact.commit("result", [result], failures)
-        artifact.finish(["result"])
-    figures: dict[str, float] = json.loads(artifact.folder.read(RESULT))
-    return figures
+    place = output or layout.evaluation(config.output)
+    with Artifact(place, "evaluation", fingerprint, restart=restart, say=progress.say) as artifact:
+        if artifact.manifest is None:
+            load_trained(url, model)
+            figures, failures = _measure(config, samples, teacher, freeze(model), width, device, progress)
+            result = artifact.write(RESULT, json.dumps(figures, indent=1).encode(), samples=samples.size)
+            artifact.commit("result", [result], failures)
+            artifact.finish(["result"])
+        measured: dict[str, float] = json.loads(artifact.folder.read(RESULT))
+    return measured
+
+
+def _measure(
+    config: Config,
+    samples: Samples,
+    teacher: Wrapped,
+    student: Wrapped,
+    width: int,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[dict[str, float], list[FailedSample]]:
+    """The figures, and the samples that could not be read."""
+    meter = make_meter(config.data.task, width)
+    failures = []
+    with progress.task("evaluate", samples.size) as task, autocast(config, device):
+        for chunk in samples.chunks:
+            block = samples.read(chunk)
+            check_labels(block, width)
+            failures += block.failures
+            if block.keys:
+                expected, got = (
+                    predict(net, samples.kind, block.stored, config.cache.batch_size, device)
+                    for net in (teacher, student)
+                )
+                meter.update(expected, got, torch.from_numpy(block.labels))
+            task.advance(len(chunk))
+    return meter.compute(), failures

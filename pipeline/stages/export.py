@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import layout
+from pipeline.datasets import rows_spec
 from pipeline.progress import Progress, Silent
 from pipeline.seeds import numpy_generator
-from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
+from pipeline.shards.artifact import Artifact, read_manifest
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.parts import Part, auxiliary_parts, group, sample_bytes, source_parts
+from pipeline.shards.identity import identity, require_same
+from pipeline.shards.limits import sample_bytes
+from pipeline.shards.parts import Part, auxiliary_parts, group, source_parts
 from pipeline.shards.rows import SOURCE, RowFormat
 from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import open_samples
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
-from schemas.dataset import Counts, DatasetDetails, RoundCounts, RowsSpec
+from schemas.dataset import Counts, DatasetDetails, RoundCounts
 from schemas.errors import UserError
 from schemas.manifest import Manifest
 from schemas.registry import FORMATS
+from schemas.urls import shown
 
-WINDOW_BYTES = 2**27
+WINDOW_BYTES = 2**26
 """Decoded samples that are shuffled together in memory, at most (a larger part stands alone)."""
+
+_OVERHEAD = 1024
+"""Bytes that a sample takes in memory besides: key, path, columns, headers in a tar."""
 
 
 def export(
@@ -70,13 +79,14 @@ def export(
         "export": config.export.model_dump(mode="json"),
         "seed": config.run.seed,
     }
-    artifact = Artifact(output or layout.dataset(config.output), "dataset", fingerprint, restart=restart)
-    if artifact.manifest is not None:
-        return artifact.manifest
-    writer = _Writer(config, rows, parts)
-    with progress.task("export", sum(part.samples for part in parts)) as task:
-        make_units(artifact, writer.units, writer.window, task)
-    return artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
+    url = output or layout.dataset(config.output)
+    with Artifact(url, "dataset", fingerprint, restart=restart, say=progress.say) as artifact:
+        if artifact.manifest is not None:
+            return artifact.manifest
+        writer = _Writer(config, rows, parts)
+        with progress.task("export", sum(part.samples for part in parts)) as task:
+            make_units(artifact, writer.units, writer.window, task)
+        return artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
 
 
 def _round(config: Config, number: int, cache: Manifest) -> Manifest:
@@ -100,7 +110,7 @@ class _Writer:
     def __init__(self, config: Config, rows: RowFormat, parts: list[Part]) -> None:
         self._config, self._rows = config, rows
         self._format: ShardFormat = FORMATS.build(config.export.format)
-        limit = max(1, WINDOW_BYTES // sample_bytes(rows))
+        limit = max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD))
         self._windows = group(parts, limit, numpy_generator(config.run.seed, "export"))
         sizes = [sum(part.samples for part in window) for window in self._windows]
         self.units = [Unit(f"window-{index:05d}", size) for index, size in enumerate(sizes)]
@@ -109,24 +119,22 @@ class _Writer:
 
     def window(self, index: int) -> Made:
         """The shards of one window."""
-        table = pa.concat_tables([part.table() for part in self._windows[index]])
-        order = numpy_generator(self._config.run.seed, "export", index).permutation(table.num_rows)
-        table, total = table.take(pa.array(order)), table.num_rows
-        first, count = sum(self._counts[:index]), self._counts[index]
-        files = []
+        return Made(self._shards(index))
+
+    def _shards(self, index: int) -> Iterator[File]:
+        order = numpy_generator(self._config.run.seed, "export", index).permutation(self.units[index].samples)
+        table = pa.concat_tables([part.table() for part in self._windows[index]]).take(pa.array(order))
+        first, count, all_ = sum(self._counts[:index]), self._counts[index], sum(self._counts)
         for shard in range(count):
-            start, stop = total * shard // count, total * (shard + 1) // count
+            start, stop = len(order) * shard // count, len(order) * (shard + 1) // count
             piece = table.slice(start, stop - start).combine_chunks()
-            files.append(
-                File(
-                    f"{self._config.export.split}-{first + shard:05d}-of-{sum(self._counts):05d}.{self._format.suffix}",
-                    self._format.write(piece, self._rows),
-                    samples=piece.num_rows,
-                    source=sum(origin == SOURCE for origin in piece["origin"].to_pylist()),
-                    labelled=piece.num_rows - piece["label"].null_count,
-                )
+            yield File(
+                f"{self._config.export.split}-{first + shard:05d}-of-{all_:05d}.{self._format.suffix}",
+                self._format.write(piece, self._rows),
+                samples=piece.num_rows,
+                source=pc.sum(pc.equal(piece["origin"], SOURCE)).as_py() or 0,
+                labelled=piece.num_rows - piece["label"].null_count,
             )
-        return Made(files)
 
 
 def _shard_samples(config: Config, parts: list[Part]) -> int:
@@ -143,16 +151,9 @@ def _details(
 ) -> dict[str, Any]:
     """What a reader of the data set needs to know and has no other way to."""
     made = rounds[0].fingerprint if rounds else {}
+    source = config.data.train
     details = DatasetDetails(
-        rows=RowsSpec(
-            kind=rows.kind,
-            codec=rows.codec,
-            width=rows.width,
-            shape=list(rows.shape),
-            task=rows.task,
-            targets=rows.targets,
-            class_names=list(rows.class_names) if rows.class_names else None,
-        ),
+        rows=rows_spec(rows),
         format=config.export.format,
         split=config.export.split,
         counts=Counts(
@@ -165,7 +166,7 @@ def _details(
         ),
         provenance={
             "name": config.run.name,
-            "source": config.data.train,
+            "source": shown(source) if isinstance(source, str) else [shown(url) for url in source],
             "teacher": cache.fingerprint["teacher"],
             **{name: made.get(name) for name in ("student", "mine", "train", "seed")},
         },

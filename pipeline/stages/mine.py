@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 import torch
 
 from pipeline import layout
+from pipeline.datasets import rows_spec
 from pipeline.mining import Bounds
 from pipeline.models import Wrapped, frozen, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
 from pipeline.runs import discard_rounds
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact, identity
+from pipeline.shards.artifact import Artifact
+from pipeline.shards.failures import Retry, retry_failed_units
+from pipeline.shards.identity import identity
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import Part, auxiliary_parts, shard_name, source_parts
 from pipeline.shards.pool import PartsPool
@@ -28,7 +31,7 @@ from pipeline.work.numerics import reproducible
 from pipeline.work.setup import check_choices, describe_model, open_student, open_teacher, require_cache, row_format
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
-from schemas.manifest import Manifest, ShardReport
+from schemas.manifest import MANIFEST, Manifest, ShardReport
 
 
 @reproducible()
@@ -37,6 +40,7 @@ def mine(
     *,
     teacher_logits: str | None = None,
     restart: bool = False,
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> list[Manifest]:
     """Run `run.rounds` rounds; round r leaves `round-r/opponent` and `round-r/auxiliary` in the run's directory.
@@ -45,6 +49,8 @@ def mine(
         config: the run.
         teacher_logits: URL of the cache, by default the run's; it must be complete.
         restart: throw away all rounds first.
+        retry_failed: climb again where a climb failed before. Where one then succeeds, the rounds that follow, whose
+            opponents have not seen it, are thrown away and mined anew.
         progress: where to report.
 
     Returns:
@@ -60,7 +66,7 @@ def mine(
     manifests: list[Manifest] = []
     for round_ in range(1, config.run.rounds + 1):
         opponent = loop.opponent(round_)
-        manifest = loop.auxiliary(round_, opponent)
+        manifest = loop.auxiliary(round_, opponent, retry_failed_units if retry_failed else None)
         loop.add(round_, manifest)
         manifests.append(manifest)
     return manifests
@@ -90,34 +96,41 @@ class _Loop:
     def opponent(self, round_: int) -> Manifest:
         """The min step: train the student as it is so far on everything so far."""
         config, url = self.config, layout.opponent(self.config.output, round_)
-        artifact = Artifact(url, "opponent", self.fingerprint)
-        manifest = artifact.manifest
-        if manifest is None:
-            seed = derive_seed(config.run.seed, "opponent", round_)
-            pool = PartsPool(self.parts, self.rows, memory_mb=config.train.memory_mb, seed=seed, device=self.device)
-            manifest = train_segment(
-                artifact,
-                self.student,
-                pool,
-                config,
-                self.rows,
-                segment(config, pool, round_ - 1, config.run.rounds + 1, seed),
-                labelled=sum(part.labelled for part in self.parts),
-                title=f"round {round_} train",
-                progress=self.progress,
-                previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 else None,
-            )
+        with Artifact(url, "opponent", self.fingerprint, say=self.progress.say) as artifact:
+            manifest = artifact.manifest
+            if manifest is None:
+                seed = derive_seed(config.run.seed, "opponent", round_)
+                pool = PartsPool(self.parts, self.rows, memory_mb=config.train.memory_mb, seed=seed, device=self.device)
+                manifest = train_segment(
+                    artifact,
+                    self.student,
+                    pool,
+                    config,
+                    self.rows,
+                    segment(config, pool, round_ - 1, config.run.rounds + 1, seed),
+                    labelled=sum(part.labelled for part in self.parts),
+                    title=f"round {round_} train",
+                    progress=self.progress,
+                    previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 else None,
+                )
         load_trained(url, self.student)
         return manifest
 
-    def auxiliary(self, round_: int, opponent: Manifest) -> Manifest:
+    def auxiliary(self, round_: int, opponent: Manifest, retry: Retry | None) -> Manifest:
         """The max step: climb from every source sample against the frozen opponent."""
         config = self.config
         weights = {file.path: file.sha256 for file in opponent.files}[MODEL]
         fingerprint = {**self.fingerprint, "opponent": weights}
-        artifact = Artifact(layout.auxiliary(config.output, round_), "auxiliary", fingerprint)
-        if artifact.manifest is not None:
-            return artifact.manifest
+        url = layout.auxiliary(config.output, round_)
+        before = Folder(url).read(MANIFEST) if retry and Folder(url).exists(MANIFEST) else None
+        with Artifact(url, "auxiliary", fingerprint, retry=retry, say=self.progress.say) as artifact:
+            manifest = artifact.manifest or self._mine(artifact, round_)
+        if before is not None and Folder(url).read(MANIFEST) != before:
+            discard_rounds(config.output, after=round_)
+        return manifest
+
+    def _mine(self, artifact: Artifact, round_: int) -> Manifest:
+        config = self.config
         miner = Miner(config, self.teacher, self.student, self.rows, self.bounds, round_, self.device)
         units = [Unit(shard_name(i), part.samples * config.mine.climbs) for i, part in enumerate(self.source)]
 
@@ -131,11 +144,12 @@ class _Loop:
 
         total = sum(unit.samples for unit in units)
         with frozen(self.student), self.progress.task(f"round {round_} mine", total) as task:
-            reports = make_units(artifact, units, work, task, _gap)
+            reports = make_units(artifact, units, work, task, _gap, workers=config.run.workers)
         names = [unit.name for unit in units]
         dropped = sum(report.details["dropped"] for report in reports)
         gaps = _gap_statistics(artifact.folder, names)
-        return artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps})
+        rows = rows_spec(self.rows).model_dump(mode="json")
+        return artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
 
     def add(self, round_: int, manifest: Manifest) -> None:
         """Let the rounds to come train on this round's samples."""

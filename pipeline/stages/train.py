@@ -10,7 +10,8 @@ from pipeline.datasets import open_dataset
 from pipeline.models import pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact, identity, read_manifest, require_same
+from pipeline.shards.artifact import Artifact, read_manifest
+from pipeline.shards.identity import identity, require_same
 from pipeline.shards.pool import PartsPool
 from pipeline.storage import Folder
 from pipeline.work.numerics import reproducible
@@ -62,25 +63,26 @@ def train(
     }
     if previous is not None:
         fingerprint["opponent"] = _opponent(previous, fingerprint)
-    artifact = Artifact(output or layout.student(config.output), "student", fingerprint, restart=restart)
-    if artifact.manifest is not None:
-        return artifact.manifest
-    if previous is not None:
-        load_trained(previous, student)
-    seed = derive_seed(config.run.seed, "train")
-    pool = PartsPool(data.parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
-    return train_segment(
-        artifact,
-        student,
-        pool,
-        config,
-        rows,
-        segment(config, pool, number, count, seed),
-        labelled=sum(part.labelled for part in data.parts),
-        title="train",
-        progress=progress,
-        previous=Folder(previous) if previous else None,
-    )
+    place = output or layout.student(config.output)
+    with Artifact(place, "student", fingerprint, restart=restart, say=progress.say) as artifact:
+        if artifact.manifest is not None:
+            return artifact.manifest
+        if previous is not None:
+            load_trained(previous, student)
+        seed = derive_seed(config.run.seed, "train")
+        pool = PartsPool(data.parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
+        return train_segment(
+            artifact,
+            student,
+            pool,
+            config,
+            rows,
+            segment(config, pool, number, count, seed),
+            labelled=sum(part.labelled for part in data.parts),
+            title="train",
+            progress=progress,
+            previous=Folder(previous) if previous else None,
+        )
 
 
 def _opponent(url: str, fingerprint: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ def test_known_numbers_are_kept_where_others_are_missing():
 
 
 def test_targets_of_another_width_are_refused():
-    with pytest.raises(SampleError, match="row 2 has a label of 3 numbers, must be 2"):
+    with pytest.raises(SampleError, match="row 2: a label of 3 numbers, must be 2"):
         TargetColumn(2).decode(pa.array([[1, 2], None, [1, 2, 3], [1]], pa.list_(pa.float32())))
 
 

@@ -58,15 +58,15 @@ def test_targets_are_npy_with_nan_where_unknown(numbers, make_table):
 @pytest.mark.parametrize(
     ("extension", "content", "reason"),
     [
-        ("cls", b"two", "invalid literal"),
-        ("cls", b"9" * 30, "too large|int"),
+        ("cls", b"two", "sample s2: cls 'two' is no class index"),
+        ("cls", b"9" * 30, "sample s2: cls '9+' is no class index"),
         ("teacher.npy", b"", "magic|EOF"),
-        ("json", b"[]", "list indices"),
+        ("json", b"[]", "sample s2: its JSON must have origin"),
         ("json", b"{}", "origin"),
         ("json", b'{"origin": "auxiliary"}', "parent_key"),
-        ("json", json.dumps({"origin": "auxiliary", "parent_key": 1}).encode(), "bytes|string|str"),
-        ("json", b"[" * 100_000, "recursion"),
-        ("jpg", b"", "has members png, cls, teacher.npy, json, jpg, must have"),
+        ("json", b"[" * 1500, "sample s2: not JSON: .*recursion"),
+        ("json", b"[" * 100_000, "sample s2: 100,000 bytes of JSON, the limit is 4,096"),
+        ("jpg", b"", "sample s2 has a member 'jpg', must have png, cls"),
         ("cls", None, "has members png, teacher.npy, json, must have png, cls"),
     ],
 )

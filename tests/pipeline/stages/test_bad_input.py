@@ -53,18 +53,30 @@ def test_weights_that_do_not_fit(configure, tmp_path):
         cache(configure(teacher={"weights": "weights.pt"}))
 
 
-@pytest.mark.parametrize("where", ["teacher", "start option", "last shard"])
-def test_nothing_is_left_behind(configure, tmp_path, where):
-    changes = {
-        "teacher": {"teacher": {"kwargs": {"classes": 4}, "weights": None}},
-        "start option": {"mine": {"start": "noise", "start_options": {"sigma": 1}}},
-        "last shard": {},
-    }[where]
-    if where == "last shard":
-        rewrite(tmp_path / "train.parquet", 39, bytes_=png(np.zeros((9, 9), np.uint8)))
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"teacher": {"kwargs": {"classes": 4}, "weights": None}},
+        {"mine": {"start": "noise", "start_options": {"sigma": 1}}},
+    ],
+)
+def test_a_mistake_that_is_seen_at_once_leaves_nothing_behind(configure, tmp_path, changes):
     with pytest.raises(UserError):
         cache(configure(**changes))
-    assert not (tmp_path / "run" / "teacher-logits").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_that_is_seen_late_costs_no_finished_shard(configure, tmp_path):
+    good = (tmp_path / "train.parquet").read_bytes()
+    rewrite(tmp_path / "train.parquet", 39, bytes_=png(np.zeros((9, 9), np.uint8)))
+    with pytest.raises(UserError, match=r"sample train-00000039 is 9x9"):
+        cache(configure())
+    made = sorted(path.name for path in (tmp_path / "run" / "teacher-logits").glob("*.parquet"))
+    assert made == ["shard-00000.parquet", "shard-00001.parquet"]
+    (tmp_path / "train.parquet").write_bytes(good)
+    with pytest.raises(UserError, match=r"source.files.train.parquet.*--restart"):
+        cache(configure())
+    assert cache(configure(), restart=True).samples == 40
 
 
 def png(pixels: np.ndarray) -> bytes:

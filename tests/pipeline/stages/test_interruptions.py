@@ -154,7 +154,7 @@ def test_restart_never_removes_what_it_did_not_make(configure, tmp_path, stage):
 def test_a_student_is_not_written_over_its_data_set(configure):
     for function in STAGES.values():
         function(configure())
-    with pytest.raises(UserError, match="holds a dataset, no student"):
+    with pytest.raises(UserError, match="holds a dataset; name another place"):
         train(configure(), output=layout.dataset(configure().output), restart=True)
 
 

@@ -1,0 +1,136 @@
+"""Who may make an artifact: one at a time, and nobody for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from pipeline.shards import lock as module
+from pipeline.shards.lock import Lock
+from pipeline.storage import Folder
+from schemas.errors import BpkdError
+
+
+@pytest.fixture(params=["file", "memory"])
+def folder(request, tmp_path):
+    folder = Folder(f"{tmp_path}/a" if request.param == "file" else f"memory://{tmp_path.name}")
+    yield folder
+    folder.remove()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "RENEW", 0.05)
+    monkeypatch.setattr(module, "DEAD", 0.5)
+    monkeypatch.setattr(module, "LOOK", 0.01)
+
+
+def write(folder: Folder, **changes) -> None:
+    """The lock of a process of this machine that has gone, with changes."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    holder = {"machine": module._machine(), "process": gone.pid, "started": 1.0, "token": "t", "renewals": 3}
+    folder.write("lock.json", json.dumps({**holder, **changes}).encode())
+
+
+def test_one_holds_it_and_the_next_after_it(folder):
+    first, second = Lock(folder, "lock.json"), Lock(folder, "lock.json")
+    first.acquire()
+    with pytest.raises(BpkdError, match=rf"is being made by process {os.getpid()} on "):
+        second.acquire()
+    second.release()
+    assert folder.exists("lock.json")
+    first.release()
+    assert not folder.exists("lock.json")
+    third = Lock(folder, "lock.json")
+    third.acquire()
+    third.release()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"process": os.getpid(), "started": psutil.Process().create_time()},  # of a lock that it holds no more
+        {"process": os.getppid(), "started": 1.0},  # the number is in use again
+    ],
+)
+def test_the_lock_of_a_process_that_has_gone_is_taken_over_at_once(folder, changes, monkeypatch):
+    monkeypatch.setattr(module, "DEAD", 1000)
+    write(folder, **changes)
+    lock = Lock(folder, "lock.json")
+    lock.acquire()
+    lock.release()
+
+
+def test_the_lock_of_a_process_at_work_is_refused(folder):
+    parent = psutil.Process(os.getppid())
+    write(folder, process=parent.pid, started=parent.create_time())
+    with pytest.raises(BpkdError, match=f"process {parent.pid} on"):
+        Lock(folder, "lock.json").acquire()
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_another_machine_counts_as_dead_once_it_renews_no_more(folder, renewed):
+    said: list[str] = []
+    write(folder, machine="elsewhere")
+    stop = threading.Event()
+
+    def renew() -> None:
+        number = 3
+        while renewed and not stop.wait(0.05):
+            number += 1
+            write(folder, machine="elsewhere", renewals=number)
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    lock = Lock(folder, "lock.json", said.append)
+    try:
+        if renewed:
+            with pytest.raises(BpkdError, match=r"process \d+ on elsewhere"):
+                lock.acquire()
+        else:
+            lock.acquire()
+    finally:
+        stop.set()
+        thread.join()
+        lock.release()
+    assert "waiting up to" in said[0] and len(said) == 1
+
+
+def test_a_lock_that_a_crash_cut_short_is_taken_over(folder):
+    folder.write("lock.json", b'{"machine": "a')
+    lock = Lock(folder, "lock.json")
+    lock.acquire()
+    lock.release()
+
+
+def test_who_lost_the_lock_while_paused_stops(folder):
+    lock = Lock(folder, "lock.json")
+    lock.acquire()
+    lock.require()
+    write(folder, machine="elsewhere", token="other")
+    deadline = time.monotonic() + 30
+    while lock._taken_by is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with pytest.raises(BpkdError, match="taken over by process"):
+        lock.require()
+    lock.release()
+    assert json.loads(folder.read("lock.json"))["token"] == "other"
+
+
+def test_renewals_show_that_it_is_alive(folder):
+    lock = Lock(folder, "lock.json")
+    lock.acquire()
+    deadline = time.monotonic() + 30
+    while json.loads(folder.read("lock.json"))["renewals"] < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    lock.release()
+    assert lock._self.renewals >= 3
