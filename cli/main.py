@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Event
 from typing import NoReturn
 
 import click
@@ -16,6 +17,7 @@ from cli.lazy import LazyGroup
 from cli.options import common
 from cli.settings import Settings
 from schemas.errors import BpkdError
+from schemas.urls import shown
 
 COMMANDS = {
     "init": ("cli.commands.init:init", "Write a commented starter config."),
@@ -25,6 +27,10 @@ COMMANDS = {
     "export": ("cli.commands.stages:export", "Write the data set that can be shared."),
     "train": ("cli.commands.stages:train", "Train the student from a data set alone."),
     "evaluate": ("cli.commands.stages:evaluate", "Measure the student on held-out data."),
+    "verify": ("cli.commands.verify:verify", "Check every byte and every sample of an artifact."),
+    "inspect": ("cli.commands.inspect:inspect", "Show what is in a data set."),
+    "push": ("cli.commands.transfer:push", "Copy a data set to a URL, verified at both ends."),
+    "pull": ("cli.commands.transfer:pull", "Copy a data set from a URL, verified at both ends."),
     "demo": ("cli.commands.demo:demo", "See it work on real bundled data."),
 }
 
@@ -62,50 +68,74 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed, 2 the user's input is wrong, 130 interrupted.
     """
     settings = Settings()
-    try:
-        with _termination_as_interrupt():
+    with _signals_as_interrupt() as interrupted:
+        try:
             code = bpkd.main(arguments, prog_name="bpkd", standalone_mode=False, obj=settings)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader of stdout has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except (KeyboardInterrupt, click.Abort):
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader of stdout has gone; Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        except BaseException as error:
+            # Some libraries make another error of an interrupt, for one that comes while they are imported.
+            return _failed(KeyboardInterrupt() if interrupted.is_set() else error, settings)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: BaseException, settings: Settings) -> int:
+    """Say what went wrong in one line; returns the exit code."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
         but = " but without --restart" if settings.restart else ""
         return _report(f"interrupted; run the same command again{but} to resume", INTERRUPTED, settings)
-    except click.UsageError as error:
+    if isinstance(error, click.UsageError):
         help_ = f"; see {error.ctx.command_path} --help" if error.ctx else ""
         return _report(f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code, settings)
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         return _report(f"error: {error.format_message()}", error.exit_code, settings)
-    except BpkdError as error:
+    if isinstance(error, BpkdError):
         return _report(f"error: {error}", error.exit_code, settings)
-    except Exception as error:
+    if isinstance(error, Exception):
         hint = "" if settings.debug else "; run again with --debug for the traceback"
         return _report(f"error: {type(error).__name__}: {error}{hint}", 1, settings)
-    return code if isinstance(code, int) else 0
+    raise error
 
 
 def _report(line: str, code: int, settings: Settings) -> int:
     if settings.debug:
-        traceback.print_exc()
-    click.echo(" ".join(line.split()), err=True)
+        click.echo(shown(traceback.format_exc()), err=True)
+    click.echo(shown(" ".join(line.split())), err=True)
     return code
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM, which schedulers send, end the work as Ctrl-C does, so that the embedded server ends with it."""
+def _signals_as_interrupt() -> Iterator[Event]:
+    """Let SIGTERM, which schedulers send, end the work as Ctrl-C does; the event tells that one of the two came."""
+    interrupted = Event()
 
     def interrupt(*_: object) -> NoReturn:
+        interrupted.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # What is ignored, as SIGINT is in the background of a shell script, stays so.
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
-        yield
+        yield interrupted
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def entry() -> NoReturn:
+    """Run a command and end this process with its exit code."""
+    code = main()
+    if code == INTERRUPTED:
+        # Threads in the middle of a shard, and Prefect's, which tell a server what happened, would be waited for.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.filesize import decimal
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from pipeline.progress import Progress, Silent
+
+BYTES = "bytes"
+"""A unit that is shown as kB, MB and so on."""
 
 REDRAW = 0.1
 """Seconds between two looks of a bar, at least."""
@@ -33,7 +37,7 @@ class Shown:
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
             TextColumn("{task.fields[rate]}", markup=False),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[figures]}", markup=False),
@@ -47,16 +51,16 @@ class Shown:
     @contextmanager
     def task(self, title: str, total: int, unit: str = "samples") -> Iterator[Counter]:
         """A bar while the task is open, and a line when it is done or given up."""
-        bar = self._bars.add_task(title, total=total, rate="", figures="")
-        counter = Counter(self._bars, bar)
+        bar = self._bars.add_task(title, total=total, count="", rate="", figures="")
+        counter = Counter(self._bars, bar, total, unit)
         self._show(+1)
         try:
             yield counter
         except BaseException:
-            self.say(f"{title}: stopped after {counter.done:,} of {total:,} {unit}")
+            self.say(f"{title}: stopped after {counter.count()}")
             raise
         else:
-            self.say(f"{title}: {counter.summary(unit)}")
+            self.say(f"{title}: {counter.summary()}")
         finally:
             self._bars.remove_task(bar)
             self._show(-1)
@@ -76,8 +80,9 @@ class Shown:
 class Counter:
     """Counts one task, and what to say about it. Drawing is rarer than counting, which has to cost next to nothing."""
 
-    def __init__(self, bars: Bars, bar: TaskID) -> None:
+    def __init__(self, bars: Bars, bar: TaskID, total: int, unit: str) -> None:
         self._bars, self._bar = bars, bar
+        self._total, self._unit = total, unit
         self._began = self._drawn = time.monotonic()
         self._figures: dict[str, float] = {}
         self.done = 0
@@ -89,19 +94,27 @@ class Counter:
         now = time.monotonic()
         if now - self._drawn >= REDRAW and not self._bars.disable:
             self._drawn = now
-            self._bars.update(
-                self._bar, completed=self.done, rate=self._rate(), figures=self._shown_figures(), refresh=True
-            )
+            shown = {"count": self.count(), "rate": self._rate(), "figures": self._shown_figures()}
+            self._bars.update(self._bar, completed=self.done, refresh=True, **shown)  # type: ignore[arg-type]
 
-    def summary(self, unit: str) -> str:
+    def count(self) -> str:
+        """For example `500 of 2,000 samples` or `1.2 GB of 4.0 GB`."""
+        if self._unit == BYTES:
+            return f"{decimal(self.done)} of {decimal(self._total)}"
+        return f"{self.done:,} of {self._total:,} {self._unit}"
+
+    def summary(self) -> str:
         """For example `500 samples in 0.4 s (1,250/s) gap=3.2`."""
-        return f"{self.done:,} {unit} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
+        done = decimal(self.done) if self._unit == BYTES else f"{self.done:,} {self._unit}"
+        return f"{done} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
     def _rate(self) -> str:
         rate = self.done / max(self._seconds(), 1e-9)
+        if self._unit == BYTES:
+            return f"{decimal(int(rate))}/s"
         return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
     def _shown_figures(self) -> str:

@@ -8,7 +8,11 @@ from typing import Any
 
 import click
 
+from schemas.errors import clipped
 from schemas.manifest import Manifest
+
+RETRY = {"teacher-logits": "cache", "auxiliary": "mine"}
+"""Artifacts whose failed samples can be tried again, and by which command."""
 
 FAILURES = "failures."
 """Start of the name of the file in an artifact that lists the samples given up."""
@@ -33,11 +37,14 @@ def print_json(result: Mapping[str, Any]) -> None:
 def print_artifact(manifest: Manifest, url: str) -> None:
     """Where it is, how many samples are in it, and where the failed ones are listed."""
     samples = f"{manifest.samples:,} samples in " if manifest.samples else ""
-    click.echo(f"{manifest.artifact}: {samples}{url}")
+    click.echo(f"{clipped(manifest.artifact)}: {samples}{url}")
     if manifest.failures:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
         noun = "sample" if manifest.failures == 1 else "samples"
-        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
+        again = (
+            f"; bpkd {RETRY[manifest.artifact]} CONFIG --retry-failed tries again" if manifest.artifact in RETRY else ""
+        )
+        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/") + again)
 
 
 def print_figures(figures: Mapping[str, float]) -> None:

@@ -12,7 +12,7 @@ from pipeline.shards.base import ShardFormat
 from pipeline.shards.parts import FilePart, file_parts
 from pipeline.shards.rows import RowFormat
 from schemas.dataset import DatasetDetails, RowsSpec
-from schemas.errors import UserError
+from schemas.errors import UserError, clipped
 from schemas.manifest import MANIFEST, Manifest
 from schemas.registry import CODECS, FORMATS, KINDS, Registry
 
@@ -47,13 +47,14 @@ def open_dataset(url: str, *, trusted: Collection[str] = ()) -> Dataset:
             format. A data set cannot bring other code to run: a manifest may come from anywhere.
 
     Raises:
-        UserError: there is none, its manifest is damaged or wrong, or it names code that is not trusted.
+        UserError: there is none, its manifest is damaged or wrong, it names code that is not trusted, or its samples
+            or shards are larger than `pipeline.shards.limits` allows.
     """
     manifest = read_manifest(url, "export CONFIG")
     details = dataset_details(url, manifest)
     place = f"{url}/{MANIFEST}"
     for known, name in ((KINDS, details.rows.kind), (CODECS, details.rows.codec), (FORMATS, details.format)):
-        _require_known(place, known, name, trusted)
+        require_known(place, known, name, trusted)
     rows = row_format(details.rows)
     format_: ShardFormat = FORMATS.build(details.format)
     return Dataset(url, manifest, details, rows, format_, file_parts(url, manifest, rows, format_))
@@ -66,13 +67,13 @@ def dataset_details(url: str, manifest: Manifest) -> DatasetDetails:
         UserError: it is that of another artifact, or wrong.
     """
     if manifest.artifact != "dataset":
-        raise UserError(f"{url} holds {manifest.artifact!r}, not a data set that `bpkd export` wrote")
+        raise UserError(f"{url} holds '{clipped(manifest.artifact)}', not a data set that `bpkd export` wrote")
     try:
         return DatasetDetails.model_validate(manifest.details)
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(map(str, ("details", *problem["loc"])))
-        raise UserError(f"{url}/{MANIFEST}: {key}: {problem['msg']}") from None
+        raise UserError(f"{url}/{MANIFEST}: {clipped(key)}: {clipped(problem['msg'])}") from None
 
 
 def row_format(spec: RowsSpec) -> RowFormat:
@@ -81,7 +82,20 @@ def row_format(spec: RowsSpec) -> RowFormat:
     return RowFormat(**{**spec.model_dump(), "shape": tuple(spec.shape), "class_names": names})
 
 
-def _require_known(place: str, known: Registry, name: str, trusted: Collection[str]) -> None:
+def rows_spec(rows: RowFormat) -> RowsSpec:
+    """What a manifest says of the format of its rows."""
+    return RowsSpec(
+        kind=rows.kind,
+        codec=rows.codec,
+        width=rows.width,
+        shape=list(rows.shape),
+        task=rows.task,
+        targets=rows.targets,
+        class_names=list(rows.class_names) if rows.class_names else None,
+    )
+
+
+def require_known(place: str, known: Registry, name: str, trusted: Collection[str]) -> None:
     if name not in known.names and name not in trusted:
         raise UserError(
             f"{place}: unknown {known.what} {name!r} (takes {', '.join(known.names)}, or what the config names)"

@@ -39,6 +39,15 @@ def test_the_line_ends_with_the_latest_figures() -> None:
     assert file.getvalue().endswith("gap=3.142 loss=0.5\n")
 
 
+def test_bytes_are_shown_as_people_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli.progress, "REDRAW", 0)
+    progress, file = shown(terminal=True)
+    with progress.task("copy", 4_000_000, unit="bytes") as task:
+        task.advance(1_500_000)
+    assert "1.5 MB of 4.0 MB" in file.getvalue()
+    assert re.search(r"copy: 1\.5 MB in \d+\.\d s \([\d.,]+ [kMGT]?B/s\)\n", file.getvalue())
+
+
 def test_nothing_is_drawn_away_from_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.progress, "REDRAW", 0)
     progress, file = shown(terminal=False)
@@ -75,7 +84,7 @@ def test_a_terminal_sees_bar_count_and_figures(monkeypatch: pytest.MonkeyPatch) 
         task.advance(4, gap=2.5)
         progress.say("half way")
     text = file.getvalue()
-    for part in ["round [1] mine", "4/10", "gap=2.5", "half way", "4 samples in"]:
+    for part in ["round [1] mine", "4 of 10 samples", "gap=2.5", "half way", "4 samples in"]:
         assert part in text
 
 

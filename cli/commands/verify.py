@@ -1,0 +1,77 @@
+"""`bpkd verify`: is every byte and every sample as promised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import common, example
+from cli.results import print_json
+from cli.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.datasets.verify import Verdict
+
+
+@click.command(epilog=example("bpkd verify runs/first/dataset", "bpkd verify s3://bucket/set --teacher config.toml"))
+@click.argument("url", metavar="URL")
+@click.option(
+    "--teacher",
+    metavar="CONFIG",
+    type=click.Path(),
+    help="Label some stored inputs again with the [teacher] of CONFIG, and compare the logits.",
+)
+@click.option(
+    "--samples", default=256, show_default=True, type=click.IntRange(min=1), help="How many the teacher labels."
+)
+@click.option("--decode", is_flag=True, help="Decode every image, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@common
+@click.pass_context
+def verify(ctx: click.Context, url: str, teacher: str | None, samples: int, decode: bool, as_json: bool) -> None:
+    """Check a data set, another artifact, or all artifacts of a run at URL.
+
+    Compares every file with its manifest, and every row with what the manifest says of all. Exits with 1 where
+    something is wrong.
+    """
+    from cli.progress import make_progress
+    from pipeline.datasets.verify import verify as check
+    from schemas.config import load_config
+
+    config = None if teacher is None else load_config(teacher)
+    progress = make_progress(quiet=ctx.ensure_object(Settings).quiet)
+    verdict = check(url, teacher=config, samples=samples, decode=decode, progress=progress)
+    if as_json:
+        _print_json(verdict)
+    else:
+        _print_lines(verdict)
+    ctx.exit(0 if verdict.ok else 1)
+
+
+def _print_json(verdict: Verdict) -> None:
+    from dataclasses import asdict
+
+    print_json({"ok": verdict.ok, **asdict(verdict)})
+
+
+def _print_lines(verdict: Verdict) -> None:
+    from rich.filesize import decimal
+
+    for problem in verdict.problems:
+        click.echo(str(problem))
+    if verdict.more:
+        click.echo(f"and {verdict.more:,} more")
+    again = verdict.relabelled
+    if again:
+        allowed = f"differ by {again.difference:.3g} where {again.allowed:.3g} is allowed"
+        click.echo(f"teacher: {_count(again.samples, 'sample')} labelled again, logits {allowed}")
+    if verdict.ok:
+        sizes = [_count(verdict.files, "file"), *([_count(verdict.samples, "sample")] if verdict.samples else [])]
+        click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}")
+    else:
+        click.echo(_count(len(verdict.problems) + verdict.more, "problem"))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,151 @@
+"""What is in a data set: from its manifest alone, and by class from a few columns of its shards."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from pipeline.datasets.columns import batches
+from pipeline.datasets.dataset import Dataset
+from pipeline.progress import Progress, Silent
+from pipeline.shards.rows import SOURCE
+from schemas.dataset import RoundCounts
+from schemas.errors import SampleError, UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the manifest of a data set says.
+
+    Attributes:
+        url: its directory.
+        bpkd: version that wrote it.
+        samples: all of them, `source` the user's own, `auxiliary` mined, `labelled` with a label.
+        failures: samples given up.
+        files, bytes: without the manifest.
+        format, split, shards: name in FORMATS, of the split, and how many files have samples.
+        kind, shape: name in KINDS, and shape of one stored sample.
+        task, classes: classification or regression; names of the classes, empty where unknown.
+        codec, width: name in CODECS, and how many logits a sample has.
+        rounds: samples and gaps of every round.
+        provenance: what made the samples, as the maker tells it.
+    """
+
+    url: str
+    bpkd: str
+    samples: int
+    source: int
+    auxiliary: int
+    labelled: int
+    failures: int
+    files: int
+    bytes: int
+    format: str
+    split: str
+    shards: int
+    kind: str
+    shape: tuple[int, ...]
+    task: str
+    classes: tuple[str, ...]
+    codec: str
+    width: int
+    rounds: tuple[RoundCounts, ...]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounts:
+    """Samples of one class.
+
+    Attributes:
+        index, name: of the class; its index as text where it has no name.
+        labelled: samples with this label.
+        source, auxiliary: samples of this origin that the teacher sees in this class.
+    """
+
+    index: int
+    name: str
+    labelled: int
+    source: int
+    auxiliary: int
+
+
+def summarize(dataset: Dataset) -> Summary:
+    """What the manifest says; reads nothing."""
+    manifest, details = dataset.manifest, dataset.details
+    return Summary(
+        url=dataset.url,
+        bpkd=manifest.bpkd,
+        samples=manifest.samples,
+        source=details.counts.source,
+        auxiliary=details.counts.auxiliary,
+        labelled=sum(file.labelled for file in manifest.files),
+        failures=manifest.failures,
+        files=len(manifest.files),
+        bytes=sum(file.bytes for file in manifest.files),
+        format=details.format,
+        split=details.split,
+        shards=len(dataset.parts),
+        kind=details.rows.kind,
+        shape=tuple(details.rows.shape),
+        task=details.rows.task,
+        classes=tuple(details.rows.class_names or ()),
+        codec=details.rows.codec,
+        width=details.rows.width,
+        rounds=tuple(details.counts.rounds),
+        provenance=details.provenance,
+    )
+
+
+def count_classes(dataset: Dataset, progress: Progress | None = None) -> list[ClassCounts]:
+    """Count by label and by the teacher's first choice, shard by shard.
+
+    Args:
+        dataset: any.
+        progress: where to report.
+
+    Returns:
+        Every class that has a name or samples, in the order of the classes; nothing for a regression.
+
+    Raises:
+        UserError: a shard is damaged, or has a label that is no class.
+        BpkdError: a shard cannot be read.
+    """
+    if dataset.rows.task != "classification":
+        return []
+    labelled: Counter[int] = Counter()
+    chosen: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
+    columns = ["label", "teacher_logits", "origin"]
+    with (progress or Silent()).task("count", dataset.manifest.samples) as task:
+        for shard, batch in batches(dataset, columns):
+            try:
+                labels = dataset.rows.labels_.decode(batch["label"])
+                first = dataset.rows.codec_.decode(batch["teacher_logits"]).numpy().argmax(axis=1)
+            except (SampleError, ValueError) as error:
+                raise UserError(f"{shard}: {error}") from None
+            if len(labels) and labels.max() >= dataset.rows.width:
+                raise UserError(f"{shard}: label {labels.max()}, there are {dataset.rows.width} classes")
+            labelled.update(_histogram(labels[labels >= 0]))
+            own = pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False)
+            for source in (True, False):
+                chosen[source].update(_histogram(first[own == source]))
+            task.advance(batch.num_rows)
+    names = dataset.rows.class_names or ()
+    found = {*range(len(names)), *labelled, *chosen[True], *chosen[False]}
+    return [
+        ClassCounts(index, class_name(names, index), labelled[index], chosen[True][index], chosen[False][index])
+        for index in sorted(found)
+    ]
+
+
+def class_name(names: tuple[str, ...], index: int) -> str:
+    return names[index] if index < len(names) else str(index)
+
+
+def _histogram(classes: np.ndarray[Any, Any]) -> dict[int, int]:
+    values, counts = np.unique(classes, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))

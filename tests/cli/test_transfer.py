@@ -1,0 +1,81 @@
+"""`bpkd push` and `bpkd pull`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.storage import Folder
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, write_dataset: Any) -> str:
+    write_dataset(f"{tmp_path}/set")
+    return f"{tmp_path}/set"
+
+
+def test_push_and_pull_in_words(bpkd: Any, dataset: str, tmp_path: Path) -> None:
+    said = bpkd("push", dataset, f"memory://{tmp_path.name}/set")
+    assert said.code == 0
+    first, second = said.out.splitlines()
+    assert first == f"dataset: 10 samples in memory://{tmp_path.name}/set"
+    assert second.startswith("  2 files (") and second.endswith(" copied, 0 files (0 bytes) there already")
+    assert "copy: " in said.err and "B/s" in said.err
+    pulled = bpkd("--quiet", "pull", f"memory://{tmp_path.name}/set", tmp_path / "copy")
+    assert (pulled.code, pulled.err) == (0, "")
+    for path in Path(dataset).iterdir():
+        assert Path(tmp_path, "copy", path.name).read_bytes() == path.read_bytes()
+
+
+def test_json_is_one_object(bpkd: Any, dataset: str, tmp_path: Path) -> None:
+    bpkd("pull", dataset, tmp_path / "copy")
+    found = json.loads(bpkd("pull", dataset, tmp_path / "copy", "--jobs", "2", "--json").out)
+    assert (found["artifact"], found["samples"], found["url"]) == ("dataset", 10, f"{tmp_path}/copy")
+    assert found["sent"] == {"files": 0, "bytes": 0} and found["kept"]["files"] == 2
+
+
+def test_replace(bpkd: Any, dataset: str, tmp_path: Path, write_dataset: Any) -> None:
+    write_dataset(f"{tmp_path}/other", "webdataset")
+    said = bpkd("push", dataset, tmp_path / "other")
+    assert said.code == 2 and "--replace" in said.err
+    assert bpkd("push", dataset, tmp_path / "other", "--replace").code == 0
+    assert {path.name for path in (tmp_path / "other").iterdir()} == {path.name for path in Path(dataset).iterdir()}
+
+
+def test_damage_is_one_line(bpkd: Any, dataset: str, tmp_path: Path) -> None:
+    Path(dataset, "train-00001-of-00002.parquet").write_bytes(b"short")
+    said = bpkd("--quiet", "pull", dataset, tmp_path / "copy")
+    assert said.code == 1 and said.err.count("\n") == 1 and "the manifest promises" in said.err
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_ctrl_c_while_the_store_hangs(bpkd: Any, dataset: str, tmp_path: Path, s3: Any, direction: str) -> None:
+    source, target = dataset, f"{s3.url}/set"
+    if direction == "pull":
+        assert bpkd("push", source, target).code == 0
+        source, target = target, f"{tmp_path}/copy"
+    asked = threading.Event()
+
+    def hangs(number: int, request: str) -> bool:
+        if "train-" in request:
+            asked.set()
+        return asked.is_set()
+
+    s3.fail(60.0, when=hangs)
+    command = [sys.executable, "-m", "cli.main", direction, source, target]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+    assert asked.wait(60)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130 and "run the same command again" in said
+    s3.fail(503, when=lambda number, request: False)
+    assert not Folder(target).exists("manifest.json")
+    assert bpkd(direction, source, target).code == 0
+    assert sorted(Folder(target).find()) == sorted(path.name for path in Path(dataset).iterdir())
