@@ -38,9 +38,12 @@ def run_flow(config: Config, *, progress: Progress) -> Outcome:
         BpkdError: Prefect's server does not start, or the one that its settings name does not answer.
         Exception: what a stage raised, as it raised it.
     """
-    server.start()
     token = _progress.set(progress)
     try:
+        server.start()
         return distill(config)
+    except KeyboardInterrupt:
+        server.kill()
+        raise
     finally:
         _progress.reset(token)

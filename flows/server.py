@@ -67,6 +67,16 @@ def _start_embedded() -> None:
         raise BpkdError(f"Prefect's server does not start ({error}); {_REMEDY}") from error
 
 
+def kill() -> None:
+    """End the embedded server at once, where there is one. Asked politely, it takes longer to end than a user waits."""
+    from prefect.server.api.server import SubprocessASGIServer
+
+    for embedded in list(SubprocessASGIServer._instances.values()):
+        if embedded.server_process is not None:
+            embedded.server_process.kill()
+        embedded.stop()
+
+
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Block SIGINT; a process that starts meanwhile keeps it blocked."""

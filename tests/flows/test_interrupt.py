@@ -12,7 +12,7 @@ import pytest
 
 SCRIPT = """
 import os, sys, time, types
-from cli.main import main
+from cli.main import entry
 
 def cache(config, **inputs):
     print("working", flush=True)
@@ -21,7 +21,8 @@ def cache(config, **inputs):
 module = types.ModuleType("pipeline.stages.cache")
 module.cache = cache
 sys.modules[module.__name__] = module
-sys.exit(main(["run", sys.argv[1]]))
+sys.argv[:] = ["bpkd", "run", sys.argv[1]]
+entry()
 """
 CONFIG = 'run.output = "out"\ndata.train = "t"\nteacher.factory = "zoo:mlp"\nstudent.factory = "zoo:mlp"\n'
 
