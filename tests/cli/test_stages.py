@@ -52,7 +52,7 @@ def test_inputs_and_outputs_elsewhere(bpkd: Any, stages: Any, config_file: Path,
             "cache",
             [
                 "teacher-logits: 1,200 samples in {run}/teacher-logits",
-                "  2 samples failed, see {run}/teacher-logits/failures.jsonl",
+                "  2 samples failed, see {run}/teacher-logits/failures.jsonl; bpkd cache CONFIG --retry-failed tries again",
             ],
         ),
         (
@@ -60,7 +60,7 @@ def test_inputs_and_outputs_elsewhere(bpkd: Any, stages: Any, config_file: Path,
             [
                 "auxiliary: 500 samples in {run}/round-01/auxiliary",
                 "auxiliary: 400 samples in {run}/round-02/auxiliary",
-                "  1 sample failed, see {run}/round-02/auxiliary/failures.jsonl",
+                "  1 sample failed, see {run}/round-02/auxiliary/failures.jsonl; bpkd mine CONFIG --retry-failed tries again",
             ],
         ),
         ("export", ["dataset: 2,100 samples in {run}/dataset"]),

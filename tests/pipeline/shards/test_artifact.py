@@ -81,7 +81,7 @@ def test_another_fingerprint_is_refused_and_named(url, finished):
     finish(url) if finished else begin(url)
     before = contents(url)
     with (
-        pytest.raises(UserError, match=r'teacher.sha256 = "aa", now it is "bb".*--restart'),
+        pytest.raises(UserError, match=r'the teacher\'s weights = "aa", now it is "bb".*--restart'),
         Artifact(url, "thing", {**FINGERPRINT, "teacher": {"sha256": "bb"}}),
     ):
         pass

@@ -74,7 +74,7 @@ def test_a_mistake_that_is_seen_late_costs_no_finished_shard(configure, tmp_path
     made = sorted(path.name for path in (tmp_path / "run" / "teacher-logits").glob("*.parquet"))
     assert made == ["shard-00000.parquet", "shard-00001.parquet"]
     (tmp_path / "train.parquet").write_bytes(good)
-    with pytest.raises(UserError, match=r"source.files.train.parquet.*--restart"):
+    with pytest.raises(UserError, match=r"of the file train.parquet.*--restart"):
         cache(configure())
     assert cache(configure(), restart=True).samples == 40
 
