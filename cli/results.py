@@ -41,10 +41,9 @@ def print_artifact(manifest: Manifest, url: str) -> None:
     if manifest.failures:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
         noun = "sample" if manifest.failures == 1 else "samples"
-        again = (
-            f"; bpkd {RETRY[manifest.artifact]} CONFIG --retry-failed tries again" if manifest.artifact in RETRY else ""
-        )
-        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/") + again)
+        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
+        if manifest.artifact in RETRY:
+            click.echo(f"  to try again: bpkd {RETRY[manifest.artifact]} CONFIG --retry-failed")
 
 
 def print_figures(figures: Mapping[str, float]) -> None:
