@@ -29,8 +29,8 @@ COMMANDS = {
     "evaluate": ("cli.commands.stages:evaluate", "Measure the student on held-out data."),
     "verify": ("cli.commands.verify:verify", "Check every byte and every sample of an artifact."),
     "inspect": ("cli.commands.inspect:inspect", "Show what is in a data set."),
-    "push": ("cli.commands.transfer:push", "Copy a data set to a URL, verified at both ends."),
-    "pull": ("cli.commands.transfer:pull", "Copy a data set from a URL, verified at both ends."),
+    "push": ("cli.commands.transfer:push", "Copy a data set to a URL, every file checked."),
+    "pull": ("cli.commands.transfer:pull", "Copy a data set from a URL, every file checked."),
     "demo": ("cli.commands.demo:demo", "See it work on real bundled data."),
 }
 
@@ -86,7 +86,8 @@ def _failed(error: BaseException, settings: Settings) -> int:
     """Say what went wrong in one line; returns the exit code."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
         but = " but without --restart" if settings.restart else ""
-        return _report(f"interrupted; run the same command again{but} to resume", INTERRUPTED, settings)
+        how = f"; run the same command again{but} to resume" if settings.resumes else ""
+        return _report(f"interrupted{how}", INTERRUPTED, settings)
     if isinstance(error, click.UsageError):
         help_ = f"; see {error.ctx.command_path} --help" if error.ctx else ""
         return _report(f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code, settings)

@@ -43,7 +43,7 @@ def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
 
         config = load_config(path, overrides)
         settings = click.get_current_context().ensure_object(Settings)
-        settings.restart = options["restart"]
+        settings.restart, settings.resumes = options["restart"], True
         return command(config=config, progress=make_progress(quiet=settings.quiet), **options)
 
     return wrapper

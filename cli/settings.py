@@ -13,8 +13,10 @@ class Settings:
         debug: show the traceback of an error.
         quiet: show no progress.
         restart: what was there is thrown away.
+        resumes: given again after an interruption, the command goes on where it stopped.
     """
 
     debug: bool = False
     quiet: bool = False
     restart: bool = False
+    resumes: bool = False

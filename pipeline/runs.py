@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pipeline import layout
 from pipeline.shards.artifact import discard
+from pipeline.shards.ledger import LOCK, PROGRESS
+from pipeline.shards.lock import PATIENCE, Lock
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
 
@@ -14,11 +18,27 @@ CONFIG = "config.toml"
 
 def record_config(config: Config) -> None:
     """Write the config, with every default filled in, into the run's directory."""
-    folder = Folder(config.output)
-    folder.write(CONFIG, dump_config(config).encode())
-    for name in folder.names():
-        if name.startswith(f"{CONFIG}.") and name.endswith(".tmp"):  # of a writer that was killed
-            folder.remove(name)
+    Folder(config.output).write(CONFIG, dump_config(config).encode())
+
+
+@contextmanager
+def mining(run: str, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+    """Have the rounds of a run to oneself; each depends on those before it.
+
+    Raises:
+        BpkdError: another process is at work on them.
+    """
+    folder = Folder(run)
+    lock = Lock(folder, LOCK, say)
+    lock.acquire()
+    patience: float | None = PATIENCE
+    try:
+        yield
+        patience = None
+    finally:
+        lock.release(patience)
+        folder.remove_if_empty(PROGRESS)
+        folder.remove_if_empty()
 
 
 def discard_run(run: str) -> None:
@@ -26,16 +46,21 @@ def discard_run(run: str) -> None:
 
     Raises:
         UserError: something else lies where an artifact belongs; it is left as it is.
+        BpkdError: another process is at work on one.
     """
-    discard(layout.evaluation(run), "evaluation")
-    discard(layout.student(run), "student")
-    discard(layout.dataset(run), "dataset")
-    discard_rounds(run)
-    discard(layout.teacher_logits(run), "teacher-logits")
+    with mining(run):
+        discard(layout.evaluation(run), "evaluation")
+        discard(layout.student(run), "student")
+        discard(layout.dataset(run), "dataset")
+        discard_rounds(run)
+        discard(layout.teacher_logits(run), "teacher-logits")
 
 
 def discard_rounds(run: str, after: int = 0) -> None:
-    """Remove the opponents and auxiliary samples of all rounds `after` one, also of more rounds than there are now."""
+    """Remove the opponents and auxiliary samples of all rounds `after` one, also of more rounds than there are now.
+
+    To be called within `mining`.
+    """
     found = [re.fullmatch(r"round-(\d+)", name) for name in Folder(run).folders()]
     for number in sorted((int(match[1]) for match in found if match and int(match[1]) > after), reverse=True):
         discard(layout.auxiliary(run, number), "auxiliary")

@@ -31,7 +31,7 @@ def demo(ctx: click.Context, output: str, seed: int, restart: bool, as_json: boo
     from pipeline.demo import SEEN, run_demo
 
     settings = ctx.ensure_object(Settings)
-    settings.restart = restart
+    settings.restart, settings.resumes = restart, True
     progress = make_progress(quiet=settings.quiet)
     found = run_demo(Path(output).absolute(), progress, seed=seed, restart=restart)
     if as_json:

@@ -1,4 +1,4 @@
-"""`bpkd push` and `bpkd pull`: share a data set, verified at both ends."""
+"""`bpkd push` and `bpkd pull`: share a data set, with every file checked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from cli.results import as_object, print_artifact, print_json
 from cli.settings import Settings
 
 _NOTES = (
-    "Every file is checked against the manifest as it is read, and again where it is written; the manifest comes "
-    "last, so that nobody sees half a data set. What is there already is not sent again: run the same command again "
-    "after an interruption."
+    "Every file is checked against the manifest as it is read, and read back where it went to a remote store. The "
+    "manifest comes last, so that nobody sees half a data set. What is there already is not sent again: run the same "
+    "command again after an interruption."
 )
 
 
@@ -36,7 +36,9 @@ def _transfer(name: str, text: str, source: str, target: str, *examples: str) ->
         from cli.progress import make_progress
         from pipeline.datasets.transfer import transfer
 
-        progress = make_progress(quiet=ctx.ensure_object(Settings).quiet)
+        settings = ctx.ensure_object(Settings)
+        settings.resumes = True
+        progress = make_progress(quiet=settings.quiet)
         done = transfer(source, target, jobs=jobs, replace=replace, progress=progress)
         if as_json:
             sent = {"files": done.sent, "bytes": done.sent_bytes}

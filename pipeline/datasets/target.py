@@ -8,13 +8,11 @@ from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.shards.ledger import BEGUN, LOCK, PROGRESS
+from pipeline.shards.ledger import BEGUN, LOCK, PROGRESS, TRANSFER
 from pipeline.shards.lock import PATIENCE, Lock
 from pipeline.storage import Folder, shown
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest, RelativePath, unpack
-
-MARK = f"{PROGRESS}/transfer.json"
 
 
 class _Mark(BaseModel):
@@ -56,7 +54,7 @@ class Target:
             raise UserError(f"{shown(self.folder.url)} is the source itself; name another place")
         if self.folder.local is None:
             return
-        paths = {MANIFEST, MARK, LOCK, *self._paths}
+        paths = {MANIFEST, TRANSFER, LOCK, *self._paths}
         names = {path[:end] for path in paths for end in (*_slashes(path), len(path))}
         for name in sorted(names):
             if os.path.islink(self.folder.path(name)):
@@ -98,14 +96,14 @@ class Target:
         Raises:
             BpkdError: another process took the target over.
         """
-        self._lock.require()
+        self._lock.require(surely=True)
         if not self.folder.exists(MANIFEST):
             self.folder.write(MANIFEST, self._packed)
-        kept = {MANIFEST, LOCK, MARK, *self._paths}
+        kept = {MANIFEST, LOCK, TRANSFER, *self._paths}
         for name in self.folder.find():
             if name not in kept and self._known(name) and not _hidden(name):
                 self.folder.remove(name)
-        self.folder.remove(MARK)
+        self.folder.remove(TRANSFER)
 
     def _look(self, replace: bool) -> bytes | None:
         """Find out which files are there, and which of them may be touched; returns the manifest that is there."""
@@ -128,15 +126,17 @@ class Target:
         """The files that an unfinished transfer left."""
         if BEGUN in self.sizes:
             raise UserError(f"{shown(self.folder.url)} holds an artifact that is still being made; name another place")
-        if MARK not in self.sizes:
+        if TRANSFER not in self.sizes:
             return set()
         try:
-            return set(_Mark.model_validate_json(self.folder.read(MARK)).ours)
+            return set(_Mark.model_validate_json(self.folder.read(TRANSFER)).ours)
         except ValidationError:
-            raise UserError(f"{shown(self.folder.url)}/{MARK} is damaged; remove {PROGRESS}/ and try again") from None
+            raise UserError(
+                f"{shown(self.folder.url)}/{TRANSFER} is damaged; remove {PROGRESS}/ and try again"
+            ) from None
 
     def _mark(self) -> None:
-        self.folder.write(MARK, _Mark(ours=sorted(self._ours)).model_dump_json().encode())
+        self.folder.write(TRANSFER, _Mark(ours=sorted(self._ours)).model_dump_json().encode())
 
     def _known(self, name: str) -> bool:
         """Whether a file is a transfer's own, or hidden."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 from pipeline.shards.failures import FAILURES, UNITS, Retry, failure_files, read_reports
 from pipeline.shards.identity import require_same
-from pipeline.shards.ledger import LOCK, PROGRESS, Ledger, parse_manifest
+from pipeline.shards.ledger import LOCK, PROGRESS, TRANSFER, Ledger, parse_manifest
 from pipeline.shards.lock import PATIENCE, Lock
-from pipeline.storage import Folder, sha256
+from pipeline.storage import Folder, is_temporary, sha256
 from pipeline.version import VERSION
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
@@ -33,10 +34,24 @@ def read_manifest(url: str, made_by: str) -> Manifest:
         UserError: there is none, or it is not a manifest that this version reads.
     """
     folder = Folder(url)
+    if folder.exists(TRANSFER):
+        raise UserError(f"{url} is a copy that is not complete; run the same `bpkd pull` or `bpkd push` again")
     if not folder.exists(MANIFEST):
         state = "is not finished" if folder.exists(PROGRESS) else "does not exist"
         raise UserError(f"{url} {state}; make it with `bpkd {made_by}`")
     return parse_manifest(folder)
+
+
+def recorded_fingerprint(url: str) -> dict[str, Any] | None:
+    """What an artifact is made from, finished or not; None where there is none.
+
+    Raises:
+        UserError: its manifest is damaged.
+    """
+    folder = Folder(url)
+    if folder.exists(MANIFEST):
+        return parse_manifest(folder).fingerprint
+    return Ledger(folder, "").noted()
 
 
 def discard(url: str, name: str) -> None:
@@ -97,13 +112,15 @@ class Artifact:
 
     def __enter__(self) -> Self:
         if self._ledger.holds() and not self._restart and not self._ledger.exists():
-            manifest = parse_manifest(self.folder)
-            if not self._again(manifest.fingerprint, self._failures(manifest)):
-                self.manifest = manifest
-                return self
+            # Where it has gone since, somebody is throwing it away, and holds the lock.
+            with suppress(FileNotFoundError):
+                manifest = parse_manifest(self.folder)
+                if not self._retried(manifest.fingerprint, self._failures(manifest)):
+                    self.manifest = manifest
+                    return self
         self._lock.acquire()
         try:
-            if self._restart and self._ledger.holds():
+            if self._ledger.holds() and self._restart:
                 self._ledger.discard()
             self._take_up()
         except BaseException as error:
@@ -168,37 +185,35 @@ class Artifact:
             details=dict(details or {}),
         )
         data = pack(manifest)
-        self._lock.require()
+        manifest = unpack(data)  # what cannot be read must not be written
+        self._lock.require(surely=True)
         self.folder.write(MANIFEST, data)
-        self.manifest = unpack(data)
-        self._tidy(self.manifest)
+        self._tidy(manifest)
+        self.manifest = manifest
         return self.manifest
 
     def _leave(self, error: BaseException | None) -> None:
-        _release(self._lock, self.folder, PATIENCE if isinstance(error, KeyboardInterrupt) else None)
+        _release(self._lock, self.folder, None if error is None else PATIENCE)
 
     def _take_up(self) -> None:
         """See what is there, now that nobody else changes it."""
+        found = self._ledger.fingerprint()
         if self.folder.exists(MANIFEST):
             manifest = parse_manifest(self.folder)
-            again = self._again(manifest.fingerprint, self._failures(manifest))
+            again = self._retried(manifest.fingerprint, self._failures(manifest))
             if again:
                 self._reopen(manifest, again)
             else:
                 self._tidy(manifest)
                 self.manifest = manifest
-            return
-        found = self._ledger.fingerprint()
-        if found is None:
-            return
-        reports = self._ledger.reports()
-        again = self._again(found, {unit for unit, report in reports.items() if report.failures})
-        for unit in again:
-            if reports.pop(unit, None):
-                self._ledger.forget(unit)
-        self._reports = reports
+        elif found is not None:
+            reports = self._ledger.reports()
+            again = self._retried(found, {unit for unit, report in reports.items() if report.failures})
+            if again:
+                self._ledger.change(self.fingerprint, again)
+            self._reports = {unit: report for unit, report in reports.items() if unit not in again}
 
-    def _again(self, found: dict[str, Any], failed: set[str]) -> set[str]:
+    def _retried(self, found: dict[str, Any], failed: set[str]) -> set[str]:
         """Names of the units to make again.
 
         Raises:
@@ -219,6 +234,7 @@ class Artifact:
     def _reopen(self, manifest: Manifest, again: set[str]) -> None:
         """Make a finished artifact one that lacks the units `again`. Until its manifest goes, it stays what it was."""
         reports = read_reports(self.folder, manifest)
+        self._ledger.close()
         self._begin()
         for unit in reports.keys() - again:
             self._ledger.record(unit, reports[unit])
@@ -235,7 +251,7 @@ class Artifact:
         """Remove the progress, and what a killed writer or an earlier manifest has left."""
         old = {FAILURES, UNITS} - {file.path for file in manifest.files}
         for name in self.folder.names():
-            if name in old or name.endswith(".tmp"):
+            if name in old or is_temporary(name):
                 self.folder.remove(name)
         self._ledger.close()
 

@@ -15,6 +15,7 @@ _KEYS = {name: f"run.{name}" for name in ("seed", "rounds", "precision")}
 _KEYS |= {name: f"cache.{name}" for name in ("codec", "batch_size")}
 _NAMES = {
     "dataset": "the data set's files",
+    "earlier": "the samples of earlier rounds",
     "opponent": "the opponent's weights",
     "training": "the student's files",
     "teacher.sha256": "the teacher's weights",

@@ -4,8 +4,8 @@ The holder renews the lock as long as it lives. Whoever finds another's lock tak
 a process of this machine that has gone, and otherwise waits to see it renewed: if it is, somebody is at work and the
 newcomer gives up; if not, the holder is dead. No two clocks are compared.
 
-Should a holder that was only paused come back, it notices at its next renewal and stops. Nothing is lost in between:
-both write the same bytes for the same unit.
+Should a holder that was only paused come back, it sees before its next write that the lock is no longer its own, and
+stops. What can slip through is a single write that was under way; of a unit, both write the same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import psutil
 
@@ -33,6 +34,8 @@ PATIENCE = 0.5
 """Seconds that a user who interrupts waits for the lock to be given back."""
 LOOK = 0.5
 """Seconds between two looks at another's lock."""
+SETTLE = 0.2
+"""Seconds after which a lock that was taken over is looked at once more."""
 
 _mine: set[str] = set()
 """Tokens of the locks that this process holds."""
@@ -43,7 +46,7 @@ class Holder:
     """Who holds a lock.
 
     Attributes:
-        machine: host name, and on Linux the process namespace, so that numbers of processes can be compared.
+        machine: where it runs; within one machine numbers of processes can be compared.
         process: its number there.
         started: when, in seconds since 1970, as numbers of processes are used again.
         token: unique to this lock.
@@ -73,7 +76,8 @@ class Lock:
         self._folder, self._name, self._say = folder, name, say
         self._self = Holder(_machine(), os.getpid(), psutil.Process().create_time(), uuid.uuid4().hex)
         self._stop = threading.Event()
-        self._taken_by: Holder | None = None
+        self._lost = ""
+        self._renewed = 0.0
         self._renewer = threading.Thread(target=self._renew, name="bpkd-lock", daemon=True)
 
     def acquire(self) -> None:
@@ -86,19 +90,33 @@ class Lock:
         try:
             while not self._folder.create(self._name, _to_json(self._self)):
                 holder = self._read()
-                if holder is not None and self._alive(holder):
-                    raise BpkdError(f"{self._folder.url} is being made by {holder}; wait until it is done, or stop it")
-                if holder == self._read():
+                if holder is None:
+                    continue
+                if (alive := self._alive(holder)) is not None:
+                    raise self._busy(alive)
+                if self._read() == holder:
                     self._folder.remove(self._name)
+                    self._take_over()
+                    break
+            self._renewed = time.monotonic()
             self._renewer.start()
         except BaseException:
-            self.release()
+            self.release(PATIENCE)
             raise
 
-    def require(self) -> None:
-        """Raise BpkdError where another process has taken the lock over."""
-        if self._taken_by is not None:
-            raise BpkdError(f"{self._folder.url} was taken over by {self._taken_by} while this process was paused")
+    def require(self, *, surely: bool = False) -> None:
+        """Make sure that the lock is still held.
+
+        Args:
+            surely: look, whenever it was renewed last.
+
+        Raises:
+            BpkdError: another process has taken it over.
+        """
+        if surely or time.monotonic() - self._renewed > 2 * RENEW:
+            self._look()
+        if self._lost:
+            raise BpkdError(f"{self._folder.url} was taken over {self._lost} while this process was paused")
 
     def release(self, patience: float | None = None) -> None:
         """Give the lock back, if it is held.
@@ -114,6 +132,18 @@ class Lock:
             remover.start()
             remover.join(patience)
 
+    def _take_over(self) -> None:
+        """Take a dead holder's lock, which others may be doing at the same time: the one that is left has it."""
+        if self._folder.create(self._name, _to_json(self._self)):
+            time.sleep(SETTLE)
+        holder = self._read()
+        if holder is None or holder.token != self._self.token:
+            raise self._busy(holder)
+
+    def _busy(self, holder: Holder | None) -> BpkdError:
+        who = holder or "another process"
+        return BpkdError(f"{self._folder.url} is being made by {who}; wait until it is done, or stop it")
+
     def _remove(self) -> None:
         if self._renewer.is_alive():
             self._renewer.join()
@@ -122,30 +152,37 @@ class Lock:
             if holder is not None and holder.token == self._self.token:
                 self._folder.remove(self._name)
 
-    def _alive(self, holder: Holder) -> bool:
-        """Whether `holder` still works; may take DEAD seconds to find out."""
+    def _alive(self, holder: Holder) -> Holder | None:
+        """Who works, if somebody does; may take DEAD seconds to find out."""
         if holder.machine == self._self.machine:
-            return holder.token in _mine if holder.process == self._self.process else _runs(holder)
+            runs = holder.token in _mine if holder.process == self._self.process else _runs(holder)
+            if runs is not None:
+                return holder if runs else None
         self._say(f"{self._folder.url}: locked by {holder}; waiting up to {DEAD:.0f} s to see whether it is alive")
         until = time.monotonic() + DEAD
         while time.monotonic() < until:
             time.sleep(LOOK)
             now = self._read()
             if now != holder:
-                return now is not None
-        return False
+                return now
+        return None
 
     def _renew(self) -> None:
-        while not self._stop.wait(RENEW):
+        while not self._stop.wait(RENEW) and not self._lost:
             try:
-                holder = self._read()
-                if holder is not None and holder.token != self._self.token:
-                    self._taken_by = holder
-                    return
-                self._self = replace(self._self, renewals=self._self.renewals + 1)
-                self._folder.write(self._name, _to_json(self._self))
+                self._look()
+                if not self._lost:
+                    self._self = replace(self._self, renewals=self._self.renewals + 1)
+                    self._folder.write(self._name, _to_json(self._self))
+                    self._renewed = time.monotonic()
             except BpkdError:
                 continue  # a store that does not answer fails the work itself, with a message
+
+    def _look(self) -> None:
+        """Note where the lock is no longer this one's."""
+        holder = self._read()
+        if holder is None or holder.token != self._self.token:
+            self._lost = f"by {holder}" if holder else "by another process, which has ended,"
 
     def _read(self) -> Holder | None:
         """The holder; None where there is none."""
@@ -163,19 +200,21 @@ def _to_json(holder: Holder) -> bytes:
 
 
 def _machine() -> str:
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()} {namespace}".strip()
+    """The host's name, which others may have, too; on Linux also its start and the namespace of its processes."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
+    return " ".join(parts)
 
 
-def _runs(holder: Holder) -> bool:
-    """Whether this process of this machine is still the one that took the lock."""
+def _runs(holder: Holder) -> bool | None:
+    """Whether a process of this machine is still the one that took the lock; None where only time can tell."""
     try:
         process = psutil.Process(holder.process)
-        same = abs(process.create_time() - holder.started) < 1
-        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # A start that is another may be another process, or a clock that was set since.
+        return True if process.create_time() == holder.started else None
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,9 @@ from pipeline.datasets import rows_spec
 from pipeline.mining import Bounds
 from pipeline.models import Wrapped, frozen, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.runs import discard_rounds
+from pipeline.runs import discard_rounds, mining
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact
+from pipeline.shards.artifact import Artifact, recorded_fingerprint
 from pipeline.shards.failures import Retry, retry_failed_units
 from pipeline.shards.identity import identity
 from pipeline.shards.parquet import table_to_parquet
@@ -31,7 +32,7 @@ from pipeline.work.numerics import reproducible
 from pipeline.work.setup import check_choices, describe_model, open_student, open_teacher, require_cache, row_format
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
-from schemas.manifest import MANIFEST, Manifest, ShardReport
+from schemas.manifest import Manifest, ShardReport
 
 
 @reproducible()
@@ -59,16 +60,21 @@ def mine(
     Raises:
         UserError: the cache is missing or belongs to something else, or what is there was made from something else.
     """
+    progress = progress or Silent()
     check_choices(config)
-    loop = _open(config, teacher_logits or layout.teacher_logits(config.output), progress or Silent())
-    if restart:
-        discard_rounds(config.output)
+    loop = _open(config, teacher_logits or layout.teacher_logits(config.output), progress)
     manifests: list[Manifest] = []
-    for round_ in range(1, config.run.rounds + 1):
-        opponent = loop.opponent(round_)
-        manifest = loop.auxiliary(round_, opponent, retry_failed_units if retry_failed else None)
-        loop.add(round_, manifest)
-        manifests.append(manifest)
+    with mining(config.output, progress.say):
+        if restart:
+            discard_rounds(config.output)
+        for round_ in range(1, config.run.rounds + 1):
+            if retry_failed and loop.outdated(round_):
+                progress.say(f"round {round_} and later: made anew, as an earlier round has changed")
+                discard_rounds(config.output, after=round_ - 1)
+            opponent = loop.opponent(round_)
+            manifest = loop.auxiliary(round_, opponent, retry_failed_units if retry_failed else None)
+            loop.add(round_, manifest)
+            manifests.append(manifest)
     return manifests
 
 
@@ -92,6 +98,12 @@ class _Loop:
     source: list[Part]
     parts: list[Part]
     fingerprint: dict[str, Any]
+
+    def outdated(self, round_: int) -> bool:
+        """Whether a round's opponent was trained on what earlier rounds had before failed climbs were tried again."""
+        found = recorded_fingerprint(layout.opponent(self.config.output, round_))
+        wanted = json.loads(json.dumps(self.fingerprint))
+        return found is not None and found != wanted == {**found, "earlier": wanted["earlier"]}
 
     def opponent(self, round_: int) -> Manifest:
         """The min step: train the student as it is so far on everything so far."""
@@ -122,12 +134,8 @@ class _Loop:
         weights = {file.path: file.sha256 for file in opponent.files}[MODEL]
         fingerprint = {**self.fingerprint, "opponent": weights}
         url = layout.auxiliary(config.output, round_)
-        before = Folder(url).read(MANIFEST) if retry and Folder(url).exists(MANIFEST) else None
         with Artifact(url, "auxiliary", fingerprint, retry=retry, say=self.progress.say) as artifact:
-            manifest = artifact.manifest or self._mine(artifact, round_)
-        if before is not None and Folder(url).read(MANIFEST) != before:
-            discard_rounds(config.output, after=round_)
-        return manifest
+            return artifact.manifest or self._mine(artifact, round_)
 
     def _mine(self, artifact: Artifact, round_: int) -> Manifest:
         config = self.config

@@ -3,6 +3,7 @@
 from pipeline.storage.faults import UrlError
 from pipeline.storage.files import file_fingerprint, open_file, read_file, sha256
 from pipeline.storage.folder import Folder
+from pipeline.storage.local import is_temporary
 from schemas.urls import shown
 
-__all__ = ["Folder", "UrlError", "file_fingerprint", "open_file", "read_file", "sha256", "shown"]
+__all__ = ["Folder", "UrlError", "file_fingerprint", "is_temporary", "open_file", "read_file", "sha256", "shown"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import posixpath
 import shutil
@@ -117,7 +118,9 @@ class Folder:
         if self._place.local:
             self._place.do("written", lambda: local.replace(self.path(name), blocks), name)
         else:
-            self.write(name, b"".join(blocks))
+            whole = io.BytesIO()  # which gives its bytes away without a copy
+            whole.writelines(blocks)
+            self.write(name, whole.getvalue())
 
     def create(self, name: str, data: bytes) -> bool:
         """Write `name` as a whole unless it is there; of several that try at once, exactly one succeeds.

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import IO
 
+_TEMPORARY = re.compile(r".+\.[0-9a-f]{12}\.tmp")
+_TRIES = 20
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 def temporary_name(target: str) -> str:
     """A name beside `target` that nobody else has, also not on another machine; `.tmp` tells that it may go."""
     return f"{target}.{secrets.token_hex(6)}.tmp"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is such a one, left by a writer that was killed unless it is still at work."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def replace(target: str, blocks: Iterable[bytes]) -> None:
@@ -50,10 +59,10 @@ def _create_unlinked(target: str, data: bytes) -> None:
 @contextmanager
 def _written(target: str, blocks: Iterable[bytes]) -> Iterator[str]:
     """A temporary file with `blocks` beside `target`, gone at the end."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = temporary_name(target)
+    opened = _opened(temporary)
     try:
-        with open(temporary, "xb") as file:
+        with opened as file:
             file.writelines(blocks)
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +70,15 @@ def _written(target: str, blocks: Iterable[bytes]) -> Iterator[str]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def _opened(path: str) -> IO[bytes]:
+    """A new file, in a directory that another process may be removing for being empty."""
+    for _ in range(_TRIES):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with suppress(FileNotFoundError):
+            return open(path, "xb")
+    return open(path, "xb")
 
 
 def _sync_folder(target: str) -> None:

@@ -94,7 +94,7 @@ class Laboratory:
 
     def artifacts(self, run: Path) -> dict[str, bytes]:
         """Every file of a run but its config.toml, which names the output."""
-        files = (path for path in sorted(run.rglob("*")) if path.is_file() and path.name != "config.toml")
+        files = (path for path in sorted(run.rglob("*")) if path.is_file() and not path.name.startswith("config.toml"))
         return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
     def wait_for_a_file(self, process: subprocess.Popen[bytes], run: Path, name: str = "*") -> None:

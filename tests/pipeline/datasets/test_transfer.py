@@ -103,7 +103,7 @@ def test_an_interrupted_transfer_goes_on(source, remote, monkeypatch, error):
         with pytest.raises(type(error)):
             transfer(source, remote, jobs=1)
     assert not Folder(remote).exists(MANIFEST)
-    with pytest.raises(UserError, match="is not finished"):
+    with pytest.raises(UserError, match="is a copy that is not complete"):
         transfer(remote, f"{remote}-2")
     done = transfer(source, remote)
     assert (done.kept, done.kept_bytes) == (1, 3000) and done.sent == 3

@@ -224,3 +224,51 @@ def test_retry_and_restart_can_be_broken_off_anywhere(url, tmp_path, monkeypatch
             break
         assert contents(url) == contents(whole), f"broken off after {writes} writes"
     assert 10 < writes < 99
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_restart_leaves_what_the_artifact_did_not_make(url, finished):
+    finish(url) if finished else begin(url)
+    Folder(url).write("notes.txt", b"mine")
+    Folder(url).write(".git/HEAD", b"mine")
+    Folder(url).write("u9.bin.0123456789ab.tmp", b"of a writer that was killed")
+    with opened(url, restart=True) as artifact:
+        assert artifact.manifest is None and not artifact.done("u0")
+        assert [name for name in artifact.folder.find() if "_progress" not in name] == [".git/HEAD", "notes.txt"]
+        make(artifact)
+        artifact.finish(UNITS)
+    assert {".git/HEAD", "notes.txt"} < set(contents(url))
+    discard(url, "thing")
+    assert list(contents(url)) == [".git/HEAD", "notes.txt"]
+
+
+def mended(found, wanted, failed):
+    """A retry after what the units were made from has been mended."""
+    return {**found, "seed": wanted["seed"]}, set(failed)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_retry_from_something_mended_can_be_broken_off_anywhere(url, tmp_path, monkeypatch, finished):
+    def new(place: str) -> Artifact:
+        return Artifact(place, "thing", {**FINGERPRINT, "seed": 1}, retry=mended)
+
+    def complete(place: str) -> None:
+        with new(place) as artifact:
+            if artifact.manifest is None:
+                make(artifact, broken=False)
+                artifact.finish(UNITS)
+
+    for writes in range(100):
+        Folder(url).remove()
+        finish(url) if finished else begin(url)
+        try:
+            with monkeypatch.context() as patch:
+                stop_after(writes, patch)
+                complete(url)
+        except SystemExit:
+            complete(url)
+        else:
+            break
+        assert contents(url)["u1.bin"] == b"u1" and contents(url)["u0.bin"] == b"u0+", f"after {writes} writes"
+        assert read_manifest(url, "thing").fingerprint["seed"] == 1
+    assert 8 < writes < 99

@@ -30,6 +30,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "RENEW", 0.05)
     monkeypatch.setattr(module, "DEAD", 0.5)
     monkeypatch.setattr(module, "LOOK", 0.01)
+    monkeypatch.setattr(module, "SETTLE", 0.01)
 
 
 def write(folder: Folder, **changes) -> None:
@@ -59,7 +60,6 @@ def test_one_holds_it_and_the_next_after_it(folder):
     [
         {},
         {"process": os.getpid(), "started": psutil.Process().create_time()},  # of a lock that it holds no more
-        {"process": os.getppid(), "started": 1.0},  # the number is in use again
     ],
 )
 def test_the_lock_of_a_process_that_has_gone_is_taken_over_at_once(folder, changes, monkeypatch):
@@ -105,6 +105,15 @@ def test_another_machine_counts_as_dead_once_it_renews_no_more(folder, renewed):
     assert "waiting up to" in said[0] and len(said) == 1
 
 
+def test_a_number_that_is_in_use_again_is_watched(folder):
+    said: list[str] = []
+    write(folder, process=os.getppid(), started=1.0)
+    lock = Lock(folder, "lock.json", said.append)
+    lock.acquire()
+    lock.release()
+    assert "waiting up to" in said[0]
+
+
 def test_a_lock_that_a_crash_cut_short_is_taken_over(folder):
     folder.write("lock.json", b'{"machine": "a')
     lock = Lock(folder, "lock.json")
@@ -112,18 +121,49 @@ def test_a_lock_that_a_crash_cut_short_is_taken_over(folder):
     lock.release()
 
 
-def test_who_lost_the_lock_while_paused_stops(folder):
+@pytest.mark.parametrize("surely", [True, False])
+@pytest.mark.parametrize("now", ["another's", "gone"])
+def test_who_lost_the_lock_while_paused_stops(folder, now, surely):
     lock = Lock(folder, "lock.json")
     lock.acquire()
-    lock.require()
-    write(folder, machine="elsewhere", token="other")
+    lock.require(surely=True)
+    if now == "gone":
+        folder.remove("lock.json")
+    else:
+        write(folder, machine="elsewhere", token="other")
     deadline = time.monotonic() + 30
-    while lock._taken_by is None and time.monotonic() < deadline:
+    while not surely and folder.exists("lock.json") and lock._renewer.is_alive() and time.monotonic() < deadline:
         time.sleep(0.01)
-    with pytest.raises(BpkdError, match="taken over by process"):
+    with pytest.raises(BpkdError, match="was taken over by"):
+        lock.require(surely=True)
+    with pytest.raises(BpkdError, match="was taken over by"):  # and for good
         lock.require()
     lock.release()
-    assert json.loads(folder.read("lock.json"))["token"] == "other"
+    assert folder.exists("lock.json") == (now != "gone")
+
+
+def test_of_many_that_take_over_at_once_one_is_left(folder, monkeypatch):
+    monkeypatch.setattr(module, "SETTLE", 0.2)
+    write(folder)
+    locks = [Lock(folder, "lock.json") for _ in range(6)]
+    start, won = threading.Barrier(6), []
+
+    def take(lock: Lock) -> None:
+        start.wait()
+        try:
+            lock.acquire()
+            won.append(lock)
+        except BpkdError:
+            pass
+
+    threads = [threading.Thread(target=take, args=[lock]) for lock in locks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    won[0].require(surely=True)
+    won[0].release()
 
 
 def test_renewals_show_that_it_is_alive(folder):
@@ -132,5 +172,5 @@ def test_renewals_show_that_it_is_alive(folder):
     deadline = time.monotonic() + 30
     while json.loads(folder.read("lock.json"))["renewals"] < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
+    assert json.loads(folder.read("lock.json"))["renewals"] >= 3
     lock.release()
-    assert lock._self.renewals >= 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from pipeline import layout
 from pipeline.mining import ascent
 from pipeline.stages import cache, export, mine
+from pipeline.storage import Folder
 from schemas.errors import UserError
 
 
@@ -18,6 +21,35 @@ def damage(path, row: int) -> None:
     images = table["image"].to_pylist()
     images[row]["bytes"] = b"broken"
     pq.write_table(table.set_column(0, "image", pa.array(images, table["image"].type)), path)
+
+
+class Stop(BaseException):
+    """Not an Exception, as a kill or Ctrl-C is none."""
+
+
+def stopping_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next `writes` writes of any artifact through, then stop."""
+    left, write = writes, Folder.write
+
+    def counted(self: Folder, name: str, data: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Stop
+        write(self, name, data)
+
+    monkeypatch.setattr(Folder, "write", counted)
+
+
+def failing_once(real):
+    """The first climb of every batch fails."""
+
+    def failing(*models, **settings):
+        climb = real(*models, **settings)
+        climb.finite[0] = False
+        return climb
+
+    return failing
 
 
 @pytest.fixture
@@ -92,21 +124,45 @@ def test_a_climb_that_failed_is_climbed_again_and_later_rounds_after_it(configur
     for each in (config, whole):
         cache(each)
     mine(whole)
-    real = ascent.ascend
-
-    def failing(teacher, student, origin, start, **settings):
-        climb = real(teacher, student, origin, start, **settings)
-        climb.finite[0] = False
-        return climb
-
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.work.climbing.ascend", failing)
+        patch.setattr("pipeline.work.climbing.ascend", failing_once(ascent.ascend))
         first, second = mine(config)
     assert first.failures == second.failures > 0
     again = mine(config, retry_failed=True)
     assert [manifest.failures for manifest in again] == [0, 0]
     assert files(config.output) == files(whole.output)
     assert export(config).samples == export(whole).samples
+
+
+@pytest.mark.parametrize("stage", ["cache", "mine"])
+def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files, monkeypatch, tmp_path, stage):
+    """Stopped at any write and given again, the same command ends as if nothing had ever failed."""
+    config, mend = two_files
+    if stage == "mine":
+        config = lambda **run: configure(run=run)  # noqa: E731
+    first = config(output="first")
+    with monkeypatch.context() as patch:
+        if stage == "mine":
+            cache(first)
+            patch.setattr("pipeline.work.climbing.ascend", failing_once(ascent.ascend))
+        (mine if stage == "mine" else cache)(first)
+    mend()
+    whole = config(output="whole")
+    cache(whole), mine(whole) if stage == "mine" else None
+    for writes in range(100):
+        broken = config(output=f"broken-{writes}")
+        shutil.copytree(first.output, broken.output)
+        command = mine if stage == "mine" else cache
+        try:
+            with monkeypatch.context() as patch:
+                stopping_after(writes, patch)
+                command(broken, retry_failed=True)
+        except Stop:
+            command(broken, retry_failed=True)
+            assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
+        else:
+            break
+    assert writes > 5
 
 
 def test_without_failures_nothing_is_done_again(configure):
