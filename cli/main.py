@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import Event
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
+from cli.interrupts import end_children, signals_as_interrupt
 from cli.lazy import LazyGroup
 from cli.options import common
 from cli.settings import Settings
@@ -58,17 +56,24 @@ def bpkd(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    settings: Settings | None = None,
+    leave: Callable[[], NoReturn] | None = None,
+) -> int:
     """Run a command.
 
     Args:
         arguments: by default those of this process.
+        settings: receives how this call behaves.
+        leave: ends the process where an interrupt does not end the command in time.
 
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's input is wrong, 130 interrupted.
     """
-    settings = Settings()
-    with _signals_as_interrupt() as interrupted:
+    settings = settings or Settings()
+    with signals_as_interrupt(leave) as interrupted:
         try:
             code = bpkd.main(arguments, prog_name="bpkd", standalone_mode=False, obj=settings)
             sys.stdout.flush()
@@ -108,34 +113,25 @@ def _report(line: str, code: int, settings: Settings) -> int:
     return code
 
 
-@contextmanager
-def _signals_as_interrupt() -> Iterator[Event]:
-    """Let SIGTERM, which schedulers send, end the work as Ctrl-C does; the event tells that one of the two came."""
-    interrupted = Event()
-
-    def interrupt(*_: object) -> NoReturn:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    # What is ignored, as SIGINT is in the background of a shell script, stays so.
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, interrupt) for number in heard}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def entry() -> NoReturn:
     """Run a command and end this process with its exit code."""
-    code = main()
+    settings = Settings()
+
+    def leave() -> NoReturn:
+        _end(_failed(KeyboardInterrupt(), settings))
+
+    code = main(settings=settings, leave=leave)
     if code == INTERRUPTED:
-        # Threads in the middle of a shard, and Prefect's, which tell a server what happened, would be waited for.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _end(code)
     sys.exit(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End without waiting for threads: some are in the middle of a shard, Prefect's tell a server what happened."""
+    end_children()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

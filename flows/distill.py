@@ -42,8 +42,5 @@ def run_flow(config: Config, *, progress: Progress) -> Outcome:
     try:
         server.start()
         return distill(config)
-    except KeyboardInterrupt:
-        server.kill()
-        raise
     finally:
         _progress.reset(token)

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 from schemas.errors import BpkdError
 
@@ -60,26 +61,27 @@ def start() -> None:
 def _start_embedded() -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
-    try:
-        with _interrupts_blocked():
-            SubprocessASGIServer().start()
-    except RuntimeError as error:
-        raise BpkdError(f"Prefect's server does not start ({error}); {_REMEDY}") from error
+    problems: list[RuntimeError] = []
 
+    def start() -> None:
+        try:
+            with _interrupts_blocked():
+                SubprocessASGIServer().start()
+        except RuntimeError as error:
+            problems.append(error)
 
-def kill() -> None:
-    """End the embedded server at once, where there is one. Asked politely, it takes longer to end than a user waits."""
-    from prefect.server.api.server import SubprocessASGIServer
-
-    for embedded in list(SubprocessASGIServer._instances.values()):
-        if embedded.server_process is not None:
-            embedded.server_process.kill()
-        embedded.stop()
+    # In a thread of its own, so that the main one hears Ctrl-C during the seconds that this takes.
+    starter = Thread(target=start, daemon=True)
+    starter.start()
+    while starter.is_alive():
+        starter.join(0.1)
+    if problems:
+        raise BpkdError(f"Prefect's server does not start ({problems[0]}); {_REMEDY}") from problems[0]
 
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT; a process that starts meanwhile keeps it blocked."""
+    """Block SIGINT in this thread; a process that it starts meanwhile keeps it blocked."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.progress import Progress
-from pipeline.runs import record_config
+from pipeline.runs import record_config, recorded_config
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -51,10 +51,10 @@ def follow(config: Config, call: Call) -> Outcome:
 def perform(name: str, config: Config, *, progress: Progress, **inputs: Any) -> Any:
     """Call the stage `name`, which is imported only now as it brings torch with it.
 
-    The run's config.toml is then that of the last stage that made one of the run's own artifacts from it.
+    A stage that made something has recorded the config; one that was killed just before that has not.
     """
     stage = getattr(import_module(f"pipeline.stages.{name}"), name)
     result = stage(config, progress=progress, **inputs)
-    if name != "evaluate" and "output" not in inputs:
+    if name != "evaluate" and "output" not in inputs and not recorded_config(config.output):
         record_config(config)
     return result

@@ -1,4 +1,13 @@
-"""Where a run keeps its artifacts."""
+"""Where a run keeps its artifacts, and which command makes them."""
+
+MADE_BY = {
+    "teacher-logits": "cache",
+    "opponent": "mine",
+    "auxiliary": "mine",
+    "dataset": "export",
+    "student": "train",
+    "evaluation": "evaluate",
+}
 
 
 def teacher_logits(run: str) -> str:

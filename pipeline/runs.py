@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pipeline import layout
-from pipeline.shards.artifact import discard
-from pipeline.shards.ledger import LOCK, PROGRESS
-from pipeline.shards.lock import PATIENCE, Lock
+from pipeline.artifacts.artifact import discard
+from pipeline.artifacts.ledger import LOCK, PROGRESS
+from pipeline.artifacts.lock import PATIENCE, Lock
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
 
@@ -17,8 +17,16 @@ CONFIG = "config.toml"
 
 
 def record_config(config: Config) -> None:
-    """Write the config, with every default filled in, into the run's directory."""
+    """Write the config, with every default filled in, into the run's directory.
+
+    For the stages, once they have made something in it: a config that they refuse does not take its place.
+    """
     Folder(config.output).write(CONFIG, dump_config(config).encode())
+
+
+def recorded_config(run: str) -> bool:
+    """Whether a run's directory has its config."""
+    return Folder(run).exists(CONFIG)
 
 
 @contextmanager

@@ -42,11 +42,12 @@ class FileEntry(Strict):
 
 
 class FailedSample(Strict):
-    """A sample that was given up, and why; `unit` is the unit of work that it belongs to."""
+    """A sample that was given up, and why; `file` of the source holds it, `unit` is the unit of work that it is in."""
 
     key: str
     stage: str
     reason: str
+    file: str = ""
     unit: str = ""
 
 

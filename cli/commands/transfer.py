@@ -34,7 +34,7 @@ def _transfer(name: str, text: str, source: str, target: str, *examples: str) ->
     @click.pass_context
     def command(ctx: click.Context, source: str, target: str, replace: bool, jobs: int, as_json: bool) -> None:
         from cli.progress import make_progress
-        from pipeline.datasets.transfer import transfer
+        from pipeline.transfer.copying import transfer
 
         settings = ctx.ensure_object(Settings)
         settings.resumes = True

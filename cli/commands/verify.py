@@ -11,7 +11,7 @@ from cli.results import print_json
 from cli.settings import Settings
 
 if TYPE_CHECKING:
-    from pipeline.datasets.verify import Verdict
+    from pipeline.verify import Verdict
 
 
 @click.command(epilog=example("bpkd verify runs/first/dataset", "bpkd verify s3://bucket/set --teacher config.toml"))
@@ -36,7 +36,7 @@ def verify(ctx: click.Context, url: str, teacher: str | None, samples: int, deco
     something is wrong.
     """
     from cli.progress import make_progress
-    from pipeline.datasets.verify import verify as check
+    from pipeline.verify import verify as check
     from schemas.config import load_config
 
     config = None if teacher is None else load_config(teacher)

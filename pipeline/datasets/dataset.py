@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from pipeline.shards.artifact import read_manifest
+from pipeline.artifacts.artifact import read_manifest
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.parts import FilePart, file_parts
 from pipeline.shards.rows import RowFormat
@@ -38,19 +38,20 @@ class Dataset:
     parts: list[FilePart]
 
 
-def open_dataset(url: str, *, trusted: Collection[str] = ()) -> Dataset:
+def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None = None) -> Dataset:
     """Open a finished data set; reads nothing but its manifest.
 
     Args:
         url: its directory.
         trusted: code of the user's own, as `package.module:Name`, that the data set may name as its kind, codec or
             format. A data set cannot bring other code to run: a manifest may come from anywhere.
+        made_by: command that makes it, for the message, where it is one's own.
 
     Raises:
         UserError: there is none, its manifest is damaged or wrong, it names code that is not trusted, or its samples
             or shards are larger than `pipeline.shards.limits` allows.
     """
-    manifest = read_manifest(url, "export CONFIG")
+    manifest = read_manifest(url, made_by)
     details = dataset_details(url, manifest)
     place = f"{url}/{MANIFEST}"
     for known, name in ((KINDS, details.rows.kind), (CODECS, details.rows.codec), (FORMATS, details.format)):

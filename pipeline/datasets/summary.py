@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.progress import Progress, Silent
-from pipeline.shards.rows import SOURCE
+from pipeline.shards.origins import SOURCE
 from schemas.dataset import RoundCounts
 from schemas.errors import SampleError, UserError
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipeline.npy import from_npy, from_npys, to_npy, to_npys
 from schemas.errors import RowError, SampleError
 
 _NPY = "input.npy"
+_NOT_FINITE = "holds a value that is missing or not finite"
 
 
 class ArrayKind:
@@ -70,12 +72,17 @@ class ArrayKind:
         return pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1), pa.float32()), stored.shape[1])
 
     def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
-        values = column.flatten().to_numpy(zero_copy_only=False)
-        vectors: npt.NDArray[np.float32] = values.astype(np.float32).reshape(-1, *shape)
+        vectors = _vectors(column, shape).astype(np.float32)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
-            raise RowError(int(finite.argmin()), "holds a value that is missing or not finite")
+            raise RowError(int(finite.argmin()), _NOT_FINITE)
         return vectors
+
+    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+        present = np.flatnonzero(column.is_valid())
+        finite = np.isfinite(_vectors(column.drop_null(), shape)).all(axis=1)
+        for row in present[~finite].tolist():
+            yield row, _NOT_FINITE
 
     def to_members(self, column: pa.Array) -> Members:
         return {_NPY: to_npys(self.from_column(column, (column.type.list_size,)))}
@@ -83,11 +90,20 @@ class ArrayKind:
     def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
         return self.to_column(keys, from_npys(members[_NPY], self.dtype, shape))
 
+    def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape) * self.dtype.itemsize
+
     def fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 1
 
     def describe(self, shape: tuple[int, ...]) -> str:
         return f"a vector of {shape[0]}"
+
+
+def _vectors(column: pa.Array, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """(N, D) of a column of N rows, none of them null; a number that is null is NaN."""
+    values: npt.NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, *shape)
 
 
 def _numbers(payload: Any) -> npt.NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,6 +71,12 @@ class Kind(Protocol):
             RowError: a row is broken or of another shape.
         """
 
+    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+        """(row, what is wrong) of every one of N samples that is seen to be broken at little cost; not of null.
+
+        `from_column` may find more.
+        """
+
     def to_members(self, column: pa.Array) -> Members:
         """Column -> files in a tar."""
 
@@ -80,6 +86,9 @@ class Kind(Protocol):
         Raises:
             RowError: a file cannot be such a sample.
         """
+
+    def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
+        """What one stored sample of this shape takes at most."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether stored samples can have this shape."""

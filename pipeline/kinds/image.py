@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zlib
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.kinds.base import Members, Stored
+from pipeline.kinds.png import header_problem, png_problem
 from schemas.errors import RowError, SampleError
 
 MAX_PIXELS = 178_956_970
@@ -30,9 +32,6 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, struct.error, zlib.error)
 _ORIENTATION = 0x0112
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-_COLOURS = {1: 0, 3: 2, 4: 6}
-_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-_HEADER = struct.Struct(">IIBB")
 
 
 class ImageKind:
@@ -100,11 +99,25 @@ class ImageKind:
                 raise RowError(row, str(error)) from None
         return stored
 
+    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+        # A reader may write the image under this name, which therefore is the key's.
+        paths = column.field("path")
+        different = pc.not_equal(paths, pc.binary_join_element_wise(keys, "png", ".")).fill_null(False)
+        for row in np.flatnonzero(pc.and_(different, column.is_valid())).tolist():
+            yield row, f"its image has the path {paths[row].as_py()!r}, must be KEY.png"
+        for row, data in enumerate(column.field("bytes").to_pylist()):
+            problem = png_problem(data, shape)
+            if problem is not None and column[row].is_valid:
+                yield row, problem
+
     def to_members(self, column: pa.Array) -> Members:
         return {"png": column.field("bytes").to_pylist()}
 
     def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
         return _column(keys, members["png"])
+
+    def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 3 and shape[0] in _MODES and shape[1] * shape[2] <= MAX_PIXELS
@@ -149,8 +162,9 @@ def _read_png(data: bytes | None, shape: tuple[int, ...]) -> Stored:
 
     Its size is compared with `shape` before Pillow sees it, and again in case there is a second header.
     """
-    if data is None or not data.startswith(_png_header(shape)):
-        raise SampleError(_other_png(data, shape))
+    problem = header_problem(data, shape)
+    if data is None or problem is not None:
+        raise SampleError(problem)
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
         if image.size != (shape[2], shape[1]) or image.mode != _MODES[shape[0]]:
@@ -163,26 +177,6 @@ def _read_png(data: bytes | None, shape: tuple[int, ...]) -> Stored:
     except (Image.DecompressionBombError, UnidentifiedImageError, *_BROKEN) as error:
         raise SampleError(f"broken image: {error}") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-
-
-@lru_cache(16)
-def _png_header(shape: tuple[int, ...]) -> bytes:
-    """How a PNG of this shape begins: signature, size, 8 bits, kind of colours."""
-    channels, height, width = shape
-    return _PNG + _HEADER.pack(width, height, 8, _COLOURS[channels])
-
-
-def _other_png(data: bytes | None, shape: tuple[int, ...]) -> str:
-    """What there is in place of a PNG of this shape."""
-    if data is None:
-        return "no image"
-    if not data.startswith(_PNG) or len(data) < len(_png_header(shape)):
-        return "not a PNG"
-    width, height, depth, colours = _HEADER.unpack_from(data, len(_PNG))
-    channels = next((channels for channels, number in _COLOURS.items() if number == colours), None)
-    mode = _MODES[channels] if channels else f"of colour type {colours}"
-    wanted = f"{shape[1]}x{shape[2]} {_MODES[shape[0]]}"
-    return f"{height}x{width} {mode} of {depth} bits, must be {wanted} of 8"
 
 
 def _check_size(image: Image.Image) -> None:

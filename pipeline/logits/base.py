@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import torch
 
@@ -21,6 +23,9 @@ class Codec(Protocol):
     def column_type(self, width: int) -> pa.DataType:
         """Arrow type of the column for `width` logits per sample."""
 
+    def bytes_per_sample(self, width: int) -> int:
+        """What `width` logits of one sample take at most, decoded or not."""
+
     def representable(self, logits: torch.Tensor) -> torch.Tensor:
         """(N, K) -> bool (N,), on the same device: which rows `encode` takes."""
 
@@ -34,6 +39,16 @@ class Codec(Protocol):
     def decode(self, column: pa.Array) -> torch.Tensor:
         """Column of N rows -> (N, K) float32."""
 
+    def valid(self, column: pa.Array) -> npt.NDArray[np.bool_]:
+        """Column of N rows, none of them null -> bool (N,): which ones a student may learn from."""
+
+    def deviation(self, column: pa.Array, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """How far each of N valid rows is from (N, K) `logits`, and how far it may be by what `encode` rounds off.
+
+        Returns:
+            Both (N, K) float32. The distance to a logit that is not finite is the largest float32.
+        """
+
     def to_members(self, column: pa.Array) -> Mapping[str, Sequence[bytes]]:
         """Column of N rows -> extension -> N files."""
 
@@ -41,5 +56,5 @@ class Codec(Protocol):
         """What `to_members` gave -> the column.
 
         Raises:
-            ValueError: a file does not hold `width` logits as this codec stores them.
+            RowError: a file does not hold `width` logits as this codec stores them.
         """

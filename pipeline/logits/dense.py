@@ -27,6 +27,9 @@ class _Dense:
     def column_type(self, width: int) -> pa.DataType:
         return pa.list_(self.arrow_type, width)
 
+    def bytes_per_sample(self, width: int) -> int:
+        return 4 * width
+
     def representable(self, logits: torch.Tensor) -> torch.Tensor:
         # Comparing is False for NaN, so this is also the test for finite values.
         return (logits.abs() <= self.limit).all(dim=1)
@@ -39,6 +42,16 @@ class _Dense:
 
     def decode(self, column: pa.Array) -> torch.Tensor:
         return torch.from_numpy(self._values(column).astype(np.float32))
+
+    def valid(self, column: pa.Array) -> npt.NDArray[np.bool_]:
+        finite: npt.NDArray[np.bool_] = np.isfinite(self._values(column)).all(axis=1)
+        return finite
+
+    def deviation(self, column: pa.Array, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        fine = self.representable(logits)[:, None]
+        rounded = self.decode(self.encode(torch.where(fine, logits, 0.0)))
+        rounding = torch.where(fine, (rounded - logits).abs(), 0.0)
+        return (self.decode(column) - logits).abs().nan_to_num(torch.finfo(torch.float32).max), rounding
 
     def to_members(self, column: pa.Array) -> Mapping[str, Sequence[bytes]]:
         return {_NPY: to_npys(self._values(column))}

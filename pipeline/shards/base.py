@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import IO, Protocol
 
 import pyarrow as pa
 
 from pipeline.shards.rows import RowFormat
+
+
+class ShardFile(Protocol):
+    """A shard's file where it lies."""
+
+    samples: int
+    """That the manifest promises."""
+
+    def open(self) -> IO[bytes]:
+        """For reading some of it; nothing is checked."""
+
+    def read(self) -> bytes:
+        """All of it, checked against the manifest."""
 
 
 class ShardFormat(Protocol):
@@ -35,4 +49,11 @@ class ShardFormat(Protocol):
 
         Raises:
             UserError: the bytes are not such a shard, or more than a shard may be; the message says where.
+        """
+
+    def columns(self, file: ShardFile, rows: RowFormat, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns in batches, with as little reading as the format allows.
+
+        Raises:
+            UserError: as `read`.
         """

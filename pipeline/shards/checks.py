@@ -1,70 +1,99 @@
-"""What every row of a data set must be, whoever made it; all columns but those of samples and logits."""
+"""What every row must be, whoever made it. Reading refuses the first that is not; verification lists all of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.shards.limits import MAX_KEY
+from pipeline.kinds import Kind
+from pipeline.logits import Codec
+from pipeline.shards.labels import LabelColumn
+from pipeline.shards.masks import Mask, Wrong, true
+from pipeline.shards.origins import AUXILIARY, SOURCE
 from schemas.errors import SampleError, clipped
 
-if TYPE_CHECKING:
-    from pipeline.shards.rows import RowFormat
+MAX_KEY = 250
+"""Bytes of a key; with a file's extension it is still the name of a file."""
 
-SOURCE, AUXILIARY = "source", "auxiliary"
-
-_KEY = r"\A[A-Za-z0-9_-]+(\+r[0-9]+(\+[0-9]+)?)?\z"
+_SOURCE_KEY = r"\A[A-Za-z0-9_-]+\z"
+_AUXILIARY_KEY = r"\A[A-Za-z0-9_-]+\+r[0-9]{2,}(\+[0-9]+)?\z"
+_SHOWN = re.compile(r"[A-Za-z0-9_+-]+")
 _CLIMB = ("parent_key", "round", "gap_before", "gap_after", "steps")
 
 
-def check_rows(batch: pa.RecordBatch, rows: RowFormat) -> None:
-    """Check a batch that has the schema of `rows`.
-
-    Raises:
-        SampleError: the first row that is wrong in the first respect, by key.
-    """
-    for name in ("key", rows.kind_.column, "teacher_logits", "origin"):
-        _refuse(batch, batch[name].is_null(), f"has no {name}")
-    check_keys(batch["key"])
-    own, mined = pc.equal(batch["origin"], SOURCE), pc.equal(batch["origin"], AUXILIARY)
-    _refuse(batch, pc.invert(pc.or_(own, mined)), f"its origin is neither {SOURCE} nor {AUXILIARY}")
+def wrong_rows(batch: pa.RecordBatch, kind: Kind, labels: LabelColumn, codec: Codec) -> Wrong:
+    """Rows of a data set's table; all columns, but of the samples only whether they are there."""
+    for name in ("key", kind.column, "teacher_logits", "origin"):
+        yield true(batch[name].is_null()), f"has no {name}"
+    own, mined = true(pc.equal(batch["origin"], SOURCE)), true(pc.equal(batch["origin"], AUXILIARY))
+    yield ~(own | mined), f"its origin is neither {SOURCE} nor {AUXILIARY}"
+    yield from wrong_keys(batch["key"], own, mined)
     for name in _CLIMB:
-        known = batch[name].is_valid()
-        _refuse(batch, pc.and_(own, known), f"is a source sample with a {name}")
-        _refuse(batch, pc.and_not(mined, known), f"is an auxiliary sample without {name}")
-    check_keys(batch["parent_key"].drop_null(), "parent_key")
-    for name in ("gap_before", "gap_after"):
-        _refuse(batch, pc.invert(pc.is_finite(batch[name])), f"its {name} is not finite")
-    _refuse(batch, pc.less(batch["round"], 1), "its round is less than 1")
-    _refuse(batch, pc.less(batch["steps"], 0), "its steps are less than 0")
-    if rows.task == "classification":
-        label = batch["label"]
-        outside = pc.or_(pc.less(label, 0), pc.greater_equal(label, rows.width))
-        _refuse(batch, outside, f"its label is none of {rows.width} classes (0 to {rows.width - 1})")
+        known = true(batch[name].is_valid())
+        yield own & known, f"is a source sample with a {name}"
+        yield mined & ~known, f"is an auxiliary sample without {name}"
+    yield from _wrong_climbs(batch)
+    yield from labels.wrong(batch["label"])
+    yield from _wrong_logits(batch["teacher_logits"], codec)
 
 
-def check_keys(keys: pa.Array, column: str = "key") -> None:
-    """Check that every key is safe as the name of a file.
+def wrong_cached(batch: pa.RecordBatch, codec: Codec) -> Wrong:
+    """Rows of cached teacher logits, which are those of source samples."""
+    for name in batch.schema.names:
+        yield true(batch[name].is_null()), f"has no {name}"
+    own = true(batch["key"].is_valid())
+    yield from wrong_keys(batch["key"], own, ~own)
+    yield from _wrong_logits(batch["logits"], codec)
+
+
+def wrong_keys(keys: pa.Array, own: Mask, mined: Mask) -> Wrong:
+    """Keys of source samples where `own` is set, of auxiliary ones where `mined` is; each can be the name of a file."""
+    yield true(pc.greater(pc.binary_length(keys), MAX_KEY)), f"its key has more than {MAX_KEY} bytes"
+    yield own & _unlike(keys, _SOURCE_KEY), "the key of a source sample has letters, digits, _ and - only"
+    yield mined & _unlike(keys, _AUXILIARY_KEY), "the key of an auxiliary sample is its parent's with +rNN, or +rNN+K"
+
+
+def refuse_first(keys: pa.Array, wrong: Wrong) -> None:
+    """Check that no row is wrong.
 
     Raises:
-        SampleError: one is not; shown as far as it can be.
+        SampleError: the first row that is wrong in the first respect, by its key of N.
     """
-    fine = pc.and_(pc.match_substring_regex(keys, _KEY), pc.less_equal(pc.binary_length(keys), MAX_KEY))
-    row = fine.index(False).as_py()
-    if row >= 0:
-        takes = f"takes letters, digits, _ and -, then perhaps +rNN and +K, {MAX_KEY} in all"
-        raise SampleError(f"row {row}: {column} {_shown(keys[row])!r} is none; it {takes}")
+    for mask, what in wrong:
+        if mask.any():
+            raise SampleError(f"{_named(keys, int(mask.argmax()))}: {what}")
 
 
-def _refuse(batch: pa.RecordBatch, wrong: pa.Array, what: str) -> None:
-    row = wrong.index(True).as_py()
-    if row >= 0:
-        raise SampleError(f"sample {_shown(batch['key'][row])}: {what}")
+def _wrong_climbs(batch: pa.RecordBatch) -> Wrong:
+    """What is known of climbs; null is passed over."""
+    parents, rounds = batch["parent_key"], batch["round"]
+    yield true(parents.is_valid()) & _unlike(parents, _SOURCE_KEY), "its parent_key is none of a source sample"
+    yield true(pc.less(rounds, 1)), "its round is less than 1"
+    # The number of a repeated climb does not belong to the comparison.
+    key = pc.replace_substring_regex(batch["key"], r"(\+r[0-9]+)\+[0-9]+\z", r"\1")
+    expected = pc.binary_join_element_wise(parents, pc.utf8_lpad(rounds.cast(pa.string()), 2, "0"), "+r")
+    yield true(pc.not_equal(key, expected)), "its key is not that of its parent and round"
+    for name in ("gap_before", "gap_after"):
+        yield true(pc.invert(pc.is_finite(batch[name]))), f"its {name} is not finite"
+    yield true(pc.less(batch["steps"], 0)), "its steps are less than 0"
 
 
-def _shown(key: pa.Scalar) -> str:
-    """A key may not even be UTF-8."""
-    data = key.as_buffer()
-    return clipped(data.to_pybytes()[:500].decode(errors="backslashreplace")) if data is not None else "without key"
+def _wrong_logits(column: pa.Array, codec: Codec) -> Wrong:
+    # With one that is missing a codec cannot tell the others apart; that one has been named.
+    if not column.null_count:
+        yield ~codec.valid(column), "its teacher logits are not all finite"
+
+
+def _unlike(keys: pa.Array, pattern: str) -> Mask:
+    return ~true(pc.match_substring_regex(keys, pattern))
+
+
+def _named(keys: pa.Array, row: int) -> str:
+    """A row by its key, and by its number where the key is none that can be shown; it may not even be UTF-8."""
+    data = keys[row].as_buffer()
+    if data is None:
+        return f"row {row}"
+    key = data.to_pybytes()[:500].decode(errors="backslashreplace")
+    return f"sample {clipped(key)}" if _SHOWN.fullmatch(key) else f"row {row}, key {clipped(repr(key))}"

@@ -8,14 +8,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.kinds.base import Members
 from pipeline.npy import from_npys, to_npys
-from pipeline.shards.limits import MAX_NUMBER
+from pipeline.shards.masks import Wrong, true
 from schemas.errors import RowError, UserError, clipped
 
 _CLS = "cls"
 _TARGET = "target.npy"
+_LONGEST = 20
+"""Bytes of one KEY.cls."""
 
 
 class LabelColumn(Protocol):
@@ -36,6 +39,9 @@ class LabelColumn(Protocol):
     def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
         """(N, *shape) -> column of N rows."""
 
+    def wrong(self, column: pa.Array) -> Wrong:
+        """Which of N rows have a label that none can be."""
+
     def decode(self, column: pa.Array) -> npt.NDArray[Any]:
         """Column of N rows -> (N, *shape).
 
@@ -55,18 +61,28 @@ class LabelColumn(Protocol):
 
 
 class ClassColumn:
-    """int64 (N,), -1 where unknown; in a tar the index as text, with the same -1."""
+    """int64 (N,), -1 where unknown; in a tar the index as text, with the same -1.
+
+    Args:
+        classes: how many there are.
+        names: of the classes where known.
+    """
 
     extensions: tuple[str, ...] = (_CLS,)
     dtype: np.dtype[Any] = np.dtype(np.int64)
     shape: tuple[int, ...] = ()
     arrow_type: pa.DataType = pa.int64()
 
-    def __init__(self, names: Sequence[str] | None) -> None:
+    def __init__(self, classes: int, names: Sequence[str] | None = None) -> None:
+        self._classes = classes
         self.feature: dict[str, Any] | None = {"_type": "ClassLabel", "names": list(names)} if names else None
 
     def encode(self, labels: npt.NDArray[Any]) -> pa.Array:
         return pa.array(labels, self.arrow_type, mask=labels < 0)
+
+    def wrong(self, column: pa.Array) -> Wrong:
+        outside = pc.or_(pc.less(column, 0), pc.greater_equal(column, self._classes))
+        yield true(outside), f"its label is none of {self._classes} classes (0 to {self._classes - 1})"
 
     def decode(self, column: pa.Array) -> npt.NDArray[Any]:
         labels: npt.NDArray[Any] = column.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -101,18 +117,23 @@ class TargetColumn:
         ends = np.concatenate([[0], np.cumsum(some * labels.shape[1])]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(ends), values, mask=pa.array(~some))
 
+    def wrong(self, column: pa.Array) -> Wrong:
+        yield (
+            true(pc.not_equal(pc.list_value_length(column), self.shape[0])),
+            f"its label is not {self.shape[0]} numbers",
+        )
+        # NaN stands for an unknown number.
+        infinite = np.zeros(len(column), np.bool_)
+        infinite[pc.list_parent_indices(column).filter(pc.is_inf(column.flatten())).to_numpy()] = True
+        yield infinite, "its label is not finite"
+
     def decode(self, column: pa.Array) -> npt.NDArray[Any]:
-        lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        known = column.is_valid().to_numpy(zero_copy_only=False)
-        wrong = known & (lengths != self.shape[0])
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise RowError(row, f"a label of {lengths[row]} numbers, must be {self.shape[0]}")
+        for mask, what in self.wrong(column):
+            if mask.any():
+                raise RowError(int(mask.argmax()), what)
         labels = np.full((len(column), *self.shape), np.nan, np.float32)
+        known = column.is_valid().to_numpy(zero_copy_only=False)
         labels[known] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, *self.shape)
-        infinite = np.isinf(labels).any(axis=1)
-        if infinite.any():
-            raise RowError(int(infinite.argmax()), "its label is not finite")
         return labels
 
     def to_members(self, column: pa.Array) -> Members:
@@ -125,7 +146,7 @@ class TargetColumn:
 def _class_index(row: int, text: bytes) -> int:
     """A class index, -1 where unknown; only as `to_members` writes it."""
     try:
-        label = int(text) if len(text) <= MAX_NUMBER else -2
+        label = int(text) if len(text) <= _LONGEST else -2
     except ValueError:
         label = -2
     if not -1 <= label < 2**63 or b"%d" % label != text:

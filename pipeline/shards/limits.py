@@ -7,15 +7,11 @@ use meets these limits; `bpkd export` keeps to them.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import numpy as np
-
+from pipeline.shards.rows import RowFormat
 from schemas.errors import UserError, clipped
 from schemas.manifest import FileEntry
-
-if TYPE_CHECKING:
-    from pipeline.shards.rows import RowFormat
 
 MAX_FILE = 2**32
 """Bytes of one shard file, which is read as a whole."""
@@ -26,14 +22,8 @@ MAX_DECODED = 2**32
 MAX_SAMPLE = 2**30
 """Bytes of one sample, decoded."""
 
-MAX_KEY = 250
-"""Bytes of a key; with a file's extension it is still the name of a file."""
-
 MAX_JSON = 2**12
 """Bytes of one KEY.json."""
-
-MAX_NUMBER = 20
-"""Bytes of one KEY.cls."""
 
 BATCH = 2**28
 """Bytes of values that are decoded from Parquet at once."""
@@ -42,15 +32,37 @@ _COLUMNS = 2**13
 """Bytes of a sample beside the sample itself: keys, origin, gaps, the file that it is in."""
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What one sample takes at most.
+
+    Attributes:
+        size: bytes in memory, decoded.
+        values: in its longest column.
+    """
+
+    size: int
+    values: int
+
+
+def extent(rows: RowFormat) -> Extent:
+    """Of a data set's row."""
+    targets = rows.targets if rows.task == "regression" else 0
+    size = rows.kind_.bytes_per_sample(rows.shape) + rows.codec_.bytes_per_sample(rows.width) + 16 + 4 * targets
+    return Extent(size, max(math.prod(rows.shape), rows.width, targets))
+
+
 def sample_bytes(rows: RowFormat) -> int:
     """Memory that one decoded sample takes."""
-    targets = 4 * rows.targets if rows.task == "regression" else 0
-    return math.prod(rows.shape) * np.dtype(rows.kind_.dtype).itemsize + 4 * rows.width + 16 + targets
+    return extent(rows).size
 
 
-def encoded_bytes(rows: RowFormat, samples: int) -> int:
-    """What so many samples take at most as a table; a narrow image that cannot be compressed triples as PNG."""
-    return samples * (3 * sample_bytes(rows) + _COLUMNS)
+def encoded_bytes(size: int, samples: int) -> int:
+    """What so many samples of `size` bytes take at most as a table.
+
+    A narrow image that cannot be compressed triples as PNG, and so may numbers with a dictionary that does not help.
+    """
+    return samples * (3 * size + _COLUMNS)
 
 
 def check_format(rows: RowFormat, place: str) -> None:
@@ -59,35 +71,43 @@ def check_format(rows: RowFormat, place: str) -> None:
     Raises:
         UserError: samples of a shape that the kind does not have, or larger than `MAX_SAMPLE`.
     """
-    shape, size = clipped(str(list(rows.shape))), sample_bytes(rows)
-    if size > MAX_SAMPLE:
-        raise UserError(f"{place}: a sample of shape {shape} with its logits takes {_over(size, MAX_SAMPLE)}")
+    shape = clipped(str(list(rows.shape)))
+    check_sample(sample_bytes(rows), f"a sample of shape {shape} with its logits", place)
     if not rows.kind_.fits(rows.shape):
         raise UserError(f"{place}: details.rows.shape = {shape} is none that {rows.kind} data has")
 
 
-def check_samples(rows: RowFormat, samples: int, place: str) -> None:
-    """Check what the samples of one shard take.
+def check_sample(size: int, what: str, place: str) -> None:
+    """Check one sample of `size` bytes, decoded.
+
+    Raises:
+        UserError: more than `MAX_SAMPLE`.
+    """
+    if size > MAX_SAMPLE:
+        raise UserError(f"{place}: {what} takes {_over(size, MAX_SAMPLE)}")
+
+
+def check_samples(size: int, samples: int, place: str) -> None:
+    """Check the samples of one shard, each of `size` bytes, decoded.
 
     Raises:
         UserError: more than `MAX_DECODED`.
     """
-    size = samples * sample_bytes(rows)
-    if size > MAX_DECODED:
+    if samples * size > MAX_DECODED:
         remedy = "whoever makes it sets a smaller data.shard_size or export.shard_size"
         count = clipped(f"{samples:,}")
-        raise UserError(f"{place}: {count} samples take {_over(size, MAX_DECODED)} for a shard; {remedy}")
+        raise UserError(f"{place}: {count} samples take {_over(samples * size, MAX_DECODED)} for a shard; {remedy}")
 
 
-def check_entry(entry: FileEntry, rows: RowFormat, place: str) -> None:
-    """Check what a manifest says of a shard.
+def check_entry(entry: FileEntry, size: int, place: str) -> None:
+    """Check what a manifest says of a shard whose samples take `size` bytes each, decoded.
 
     Raises:
         UserError: a file of more than `MAX_FILE`, samples of more than `MAX_DECODED`, or counts that cannot be.
     """
     if entry.bytes > MAX_FILE:
         raise UserError(f"{place} has {_over(entry.bytes, MAX_FILE)} for a shard's file")
-    check_samples(rows, entry.samples, place)
+    check_samples(size, entry.samples, place)
     for name, count in (("source", entry.source), ("labelled", entry.labelled)):
         if count > entry.samples:
             raise UserError(f"{place}: the manifest counts {clipped(str(count))} as {name}, of {entry.samples} samples")

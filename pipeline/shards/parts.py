@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import IO, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
+from pipeline.artifacts.promised import read_checked
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.limits import check_entry, check_format, check_samples
-from pipeline.shards.parquet import ParquetFormat, parquet_to_table
-from pipeline.shards.rows import SOURCE, RowFormat, Rows
+from pipeline.shards.cached import CachedFormat
+from pipeline.shards.limits import check_entry, check_format, sample_bytes
+from pipeline.shards.origins import SOURCE
+from pipeline.shards.parquet import ParquetFormat
+from pipeline.shards.rows import RowFormat, Rows
 from pipeline.sources import Chunk, Samples
-from pipeline.storage import Folder, sha256
+from pipeline.storage import Folder
 from schemas.errors import BpkdError, SampleError, UserError
 from schemas.manifest import FileEntry, Manifest
+
+__all__ = [
+    "FilePart",
+    "Part",
+    "SourcePart",
+    "auxiliary_parts",
+    "file_parts",
+    "group",
+    "read_checked",
+    "shard_name",
+    "source_parts",
+]
 
 
 class Part(Protocol):
@@ -50,21 +64,24 @@ class SourcePart:
 
     def rows(self) -> Rows:
         block = self._samples.read(self._chunk)
-        cached = parquet_to_table(read_checked(self._cache, self._entry)).combine_chunks()
+        cached = CachedFormat(self._format.codec_, self._format.width)
+        try:
+            keys, logits = cached.decode(cached.read(read_checked(self._cache, self._entry), self.samples))
+        except (UserError, SampleError) as error:
+            raise UserError(f"{self._cache.url}/{self._entry.path}: {error}") from None
         position = {key: index for index, key in enumerate(block.keys)}
         try:
-            order = [position[key] for key in cached["key"].to_pylist()]
+            order = [position[key] for key in keys]
         except KeyError as missing:
             raise UserError(
                 f"{self._cache.url}: sample {missing} is no longer in {self._chunk.file}; "
                 "the source has changed, run `bpkd cache --restart`"
             ) from None
-        width, decode = self._format.width, self._format.codec_.decode
         return Rows(
-            keys=[block.keys[index] for index in order],
+            keys=keys,
             stored=block.stored[order],
             labels=block.labels[order],
-            logits=decode(cached["logits"].combine_chunks()) if order else torch.zeros(0, width),
+            logits=logits,
             is_source=np.ones(len(order), np.bool_),
         )
 
@@ -91,8 +108,30 @@ class FilePart:
     def __str__(self) -> str:
         return f"{self._folder.url}/{self._entry.path}"
 
+    def open(self) -> IO[bytes]:
+        """The file, unchecked."""
+        return self._folder.open(self._entry.path)
+
+    def read(self) -> bytes:
+        """The file's bytes, as the manifest promises them."""
+        return read_checked(self._folder, self._entry)
+
+    def columns(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Some columns in batches, with as little reading as the format allows; the file's sha256 may go unchecked.
+
+        Raises:
+            UserError: the shard is not what the manifest promises.
+            BpkdError: it is missing or damaged.
+        """
+        try:
+            yield from self._format.columns(self, self._rows, names)
+        except FileNotFoundError:
+            raise BpkdError(f"{self} is missing, though the manifest lists it") from None
+        except UserError as error:
+            raise UserError(f"{self}: {error}") from None
+
     def table(self) -> pa.Table:
-        data = read_checked(self._folder, self._entry)
+        data = self.read()
         try:
             table = self._format.read(data, self._rows, self._entry.samples)
         except UserError as error:
@@ -106,31 +145,12 @@ class FilePart:
         return table
 
 
-def read_checked(folder: Folder, entry: FileEntry) -> bytes:
-    """The bytes of a file that a manifest lists.
-
-    Raises:
-        BpkdError: the file is missing, or its size or sha256 is not what the manifest promises.
-    """
-    try:
-        size = folder.size(entry.path)
-        # What is no plain file has no size, and might be read for ever.
-        data = folder.read(entry.path) if 0 < size == entry.bytes else b""
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it") from None
-    if size != entry.bytes or len(data) != size:
-        raise BpkdError(f"{folder.url}/{entry.path} has {size} bytes, the manifest promises {entry.bytes}")
-    if sha256(data) != entry.sha256:
-        raise BpkdError(f"{folder.url}/{entry.path} is damaged: its sha256 is not the manifest's")
-    return data
-
-
 def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFormat) -> list[Part]:
     """Every chunk of the source with its cached logits, in source order."""
     entries = {entry.path: entry for entry in cache.files}
     folder = Folder(cache_url)
     for entry in cache.files:
-        check_samples(rows, entry.samples, f"{cache_url}/{entry.path}")
+        check_entry(entry, sample_bytes(rows), f"{cache_url}/{entry.path}")
     return [SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows) for chunk in samples.chunks]
 
 
@@ -147,9 +167,10 @@ def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardForma
     """
     folder = Folder(url)
     check_format(rows, url)
+    size = sample_bytes(rows)
     for entry in manifest.files:
         if entry.samples:
-            check_entry(entry, rows, f"{url}/{entry.path}")
+            check_entry(entry, size, f"{url}/{entry.path}")
     return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
 
 

@@ -15,8 +15,9 @@ import torch
 
 from pipeline.kinds import Kind, Stored
 from pipeline.logits import Codec
-from pipeline.shards.checks import AUXILIARY, SOURCE, check_keys, check_rows
+from pipeline.shards.checks import refuse_first, wrong_keys, wrong_rows
 from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
+from pipeline.shards.origins import AUXILIARY, SOURCE
 from schemas.errors import RowError, SampleError, UserError
 from schemas.registry import CODECS, KINDS
 
@@ -100,7 +101,9 @@ class RowFormat:
     @cached_property
     def labels_(self) -> LabelColumn:
         """The label column of the task."""
-        return ClassColumn(self.class_names) if self.task == "classification" else TargetColumn(self.targets)
+        return (
+            ClassColumn(self.width, self.class_names) if self.task == "classification" else TargetColumn(self.targets)
+        )
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -128,13 +131,13 @@ class RowFormat:
         Raises:
             UserError: a key that no data set may have, which only a source of the user's own code can give.
         """
-        count = len(rows)
+        count, keys = len(rows), pa.array(rows.keys, pa.string())
         try:
-            check_keys(pa.array(rows.keys, pa.string()))
+            refuse_first(keys, wrong_keys(keys, rows.is_source, ~rows.is_source))
         except SampleError as error:
             raise UserError(str(error)) from None
         columns = {
-            "key": pa.array(rows.keys, pa.string()),
+            "key": keys,
             self.kind_.column: self.kind_.to_column(rows.keys, rows.stored),
             "label": self.labels_.encode(rows.labels),
             "teacher_logits": self.codec_.encode(rows.logits),
@@ -159,26 +162,18 @@ class RowFormat:
         return pieces[0] if len(pieces) == 1 else _join(pieces)
 
     def _decode(self, batch: pa.RecordBatch) -> Rows:
-        check_rows(batch, self)
+        refuse_first(batch["key"], wrong_rows(batch, self.kind_, self.labels_, self.codec_))
         keys = batch["key"].to_pylist()
         try:
             return Rows(
                 keys=keys,
                 stored=self.kind_.from_column(batch[self.kind_.column], self.shape),
                 labels=self.labels_.decode(batch["label"]),
-                logits=_finite(self.codec_.decode(batch["teacher_logits"])),
+                logits=self.codec_.decode(batch["teacher_logits"]),
                 is_source=pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False),
             )
         except RowError as error:
             raise SampleError(f"sample {keys[error.row]}: {error.reason}") from None
-
-
-def _finite(logits: torch.Tensor) -> torch.Tensor:
-    """(N, K), unchanged."""
-    finite = logits.isfinite()
-    if not finite.all():
-        raise RowError(int((~finite).nonzero()[0, 0]), "its teacher logits are not all finite")
-    return logits
 
 
 def _join(pieces: list[Rows]) -> Rows:

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.kinds import Members
-from pipeline.shards.limits import MAX_JSON, check_samples, check_written
-from pipeline.shards.rows import SOURCE, RowFormat
+from pipeline.shards.base import ShardFile
+from pipeline.shards.limits import MAX_JSON, check_samples, check_written, sample_bytes
+from pipeline.shards.origins import SOURCE
+from pipeline.shards.rows import RowFormat
 from pipeline.shards.tar import read_tar, write_tar
 from schemas.errors import RowError, UserError, clipped
 
@@ -37,7 +39,7 @@ class WebDatasetFormat:
         keys: list[str] = []
         try:
             keys, members = _members(data, _extensions(rows), samples)
-            check_samples(rows, len(keys), "the file")
+            check_samples(sample_bytes(rows), len(keys), "the file")
             columns = {
                 "key": pa.array(keys, pa.string()),
                 rows.kind_.column: rows.kind_.from_members(keys, members, rows.shape),
@@ -52,6 +54,10 @@ class WebDatasetFormat:
             ) from None
         except _DAMAGE as error:
             raise UserError(f"not a shard of this data set: {clipped(str(error), 300)}") from None
+
+    def columns(self, file: ShardFile, rows: RowFormat, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        # A tar has no place to look for a column.
+        yield from self.read(file.read(), rows, file.samples).select(list(names)).to_batches()
 
 
 def _extensions(rows: RowFormat) -> tuple[str, ...]:

@@ -127,7 +127,8 @@ class Samples:
             try:
                 sample = self.kind.decode(_payload(record))
             except SampleError as error:
-                failures.append(FailedSample(key=record.key, stage="read", reason=str(error)))
+                place = relative(chunk.file, self._listing.root)
+                failures.append(FailedSample(key=record.key, stage="read", reason=str(error), file=place))
                 continue
             if sample.shape != self.shape:
                 raise UserError(f"{chunk.file}: sample {record.key} is {self._unlike(sample.shape)}")

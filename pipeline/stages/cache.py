@@ -10,13 +10,14 @@ import pyarrow as pa
 import torch
 
 from pipeline import layout
+from pipeline.artifacts.artifact import Artifact
+from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.logits import Codec
 from pipeline.models import Wrapped, pick_device
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact
+from pipeline.runs import record_config
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
-from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import Samples, open_samples
 from pipeline.work.numerics import reproducible
 from pipeline.work.retry import retry_source
@@ -84,7 +85,10 @@ def cache(
         if not any(file.samples for report in reports for file in report.files):
             reason = next(failure.reason for report in reports for failure in report.failures)
             raise UserError(f"no usable sample in the source; the first failed: {reason}")
-        return artifact.finish([unit.name for unit in units], {"width": width, **_range(reports)})
+        manifest = artifact.finish([unit.name for unit in units], {"width": width, **_range(reports)})
+    if output is None:
+        record_config(config)
+    return manifest
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from pipeline import layout
+from pipeline.artifacts.artifact import Artifact, read_manifest
+from pipeline.artifacts.identity import identity, require_same
 from pipeline.models import Wrapped, freeze, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.shards.artifact import Artifact, read_manifest
-from pipeline.shards.identity import identity, require_same
 from pipeline.sources import Samples, open_samples
 from pipeline.work.metrics import make_meter
 from pipeline.work.numerics import reproducible

@@ -10,16 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import layout
+from pipeline.artifacts.artifact import Artifact, read_manifest
+from pipeline.artifacts.identity import identity, require_same
+from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.datasets import rows_spec
 from pipeline.progress import Progress, Silent
+from pipeline.runs import record_config
 from pipeline.seeds import numpy_generator
-from pipeline.shards.artifact import Artifact, read_manifest
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.identity import identity, require_same
 from pipeline.shards.limits import sample_bytes
 from pipeline.shards.parts import Part, auxiliary_parts, group, source_parts
 from pipeline.shards.rows import SOURCE, RowFormat
-from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import open_samples
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
@@ -86,7 +87,10 @@ def export(
         writer = _Writer(config, rows, parts)
         with progress.task("export", sum(part.samples for part in parts)) as task:
             make_units(artifact, writer.units, writer.window, task)
-        return artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
+        manifest = artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
+    if output is None:
+        record_config(config)
+    return manifest
 
 
 def _round(config: Config, number: int, cache: Manifest) -> Manifest:

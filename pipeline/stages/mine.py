@@ -11,20 +11,20 @@ import pyarrow.parquet as pq
 import torch
 
 from pipeline import layout
+from pipeline.artifacts.artifact import Artifact, recorded_fingerprint
+from pipeline.artifacts.failures import Retry, retry_failed_units
+from pipeline.artifacts.identity import identity
+from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.datasets import rows_spec
 from pipeline.mining import Bounds
 from pipeline.models import Wrapped, frozen, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.runs import discard_rounds, mining
+from pipeline.runs import discard_rounds, mining, record_config
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact, recorded_fingerprint
-from pipeline.shards.failures import Retry, retry_failed_units
-from pipeline.shards.identity import identity
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import Part, auxiliary_parts, shard_name, source_parts
 from pipeline.shards.pool import PartsPool
 from pipeline.shards.rows import RowFormat
-from pipeline.shards.units import File, Made, Unit, make_units
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.work.climbing import Miner
@@ -157,7 +157,9 @@ class _Loop:
         dropped = sum(report.details["dropped"] for report in reports)
         gaps = _gap_statistics(artifact.folder, names)
         rows = rows_spec(self.rows).model_dump(mode="json")
-        return artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
+        manifest = artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
+        record_config(config)
+        return manifest
 
     def add(self, round_: int, manifest: Manifest) -> None:
         """Let the rounds to come train on this round's samples."""

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import layout
+from pipeline.artifacts.artifact import Artifact, read_manifest
+from pipeline.artifacts.identity import identity, require_same
 from pipeline.datasets import open_dataset
 from pipeline.models import pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
+from pipeline.runs import record_config
 from pipeline.seeds import derive_seed
-from pipeline.shards.artifact import Artifact, read_manifest
-from pipeline.shards.identity import identity, require_same
 from pipeline.shards.pool import PartsPool
 from pipeline.storage import Folder
 from pipeline.work.numerics import reproducible
@@ -50,7 +51,8 @@ def train(
     check_choices(config)
     device = pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
-    data = open_dataset(url, trusted=(config.data.kind, config.cache.codec, config.export.format))
+    trusted = (config.data.kind, config.cache.codec, config.export.format)
+    data = open_dataset(url, trusted=trusted, made_by=None if dataset else "export CONFIG")
     rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     number, count, previous = _place(config)
@@ -71,7 +73,7 @@ def train(
             load_trained(previous, student)
         seed = derive_seed(config.run.seed, "train")
         pool = PartsPool(data.parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
-        return train_segment(
+        manifest = train_segment(
             artifact,
             student,
             pool,
@@ -83,6 +85,9 @@ def train(
             progress=progress,
             previous=Folder(previous) if previous else None,
         )
+    if output is None:
+        record_config(config)
+    return manifest
 
 
 def _opponent(url: str, fingerprint: Mapping[str, Any]) -> str:

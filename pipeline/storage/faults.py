@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
 from pipeline.storage.causes import cause, is_denied, is_no_bucket, is_no_credentials, is_transient
@@ -17,6 +18,7 @@ from schemas.errors import BpkdError, UserError
 from schemas.urls import shown
 
 T = TypeVar("T")
+_log = logging.getLogger("bpkd.storage")
 
 
 class UrlError(UserError):
@@ -77,7 +79,15 @@ def tried(url: str, doing: str, action: Callable[[], T], *, remote: bool) -> T:
 
 def _retrying() -> Retrying:
     retry = retry_if_exception(is_transient)
-    return Retrying(stop=stop_after_attempt(ATTEMPTS), wait=WAIT, retry=retry, reraise=True)
+    return Retrying(stop=stop_after_attempt(ATTEMPTS), wait=WAIT, retry=retry, before_sleep=_say_again, reraise=True)
+
+
+def _say_again(state: RetryCallState) -> None:
+    """Tell the log; whoever waits wants to know for what."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, Exception):
+        seconds = state.next_action.sleep if state.next_action else 0
+        _log.warning("the store does not answer (%s); trying again in %.0f s", cause(error), seconds)
 
 
 def _local_error(where: str, doing: str, error: Exception) -> BpkdError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipeline.shards.failures import Fingerprint, Retry
+from pipeline.artifacts.failures import Fingerprint, Retry
 from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from pipeline.artifacts.artifact import read_manifest
+from pipeline.artifacts.identity import require_same
 from pipeline.kinds.base import Kind
 from pipeline.models import Wrapped, check_outputs, compatible, freeze, load_model, pick_device, weights_sha256
-from pipeline.shards.artifact import read_manifest
-from pipeline.shards.identity import require_same
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import Block, Samples, open_samples
 from pipeline.storage import file_fingerprint

@@ -9,6 +9,7 @@ import polars as pl
 import torch
 from safetensors.torch import load, save
 
+from pipeline.artifacts.artifact import Artifact
 from pipeline.distill.batches import BatchPlan
 from pipeline.distill.criterion import Criterion
 from pipeline.distill.loop import Recipe, Segment, State, epoch_steps, fit
@@ -16,7 +17,6 @@ from pipeline.distill.optim import make_optimizer
 from pipeline.distill.pool import Pool
 from pipeline.models import Wrapped, fit_weights, weights_bytes
 from pipeline.progress import Progress
-from pipeline.shards.artifact import Artifact
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.checkpoint import pack, pack_optimizer, unpack, unpack_optimizer

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.datasets import verify as module
-from pipeline.datasets.verify import Problem, Verdict
-from pipeline.datasets.verify.verdict import Relabelled
+import pipeline.verify as module
+from pipeline.verify import Problem, Verdict
+from pipeline.verify.verdict import Relabelled
 from schemas.errors import UserError
 
 FINE = Verdict("u", ["dataset"], 12, 14_000_000, 5000, [])

@@ -45,7 +45,10 @@ def exif() -> bytes:
 ZEROS = zlib.compress(bytes(2**24))
 PIXELS = chunk(b"IDAT", zlib.compress(bytes(25)))
 IMAGES = {
-    "bomb": (png(head(60_000, 60_000), chunk(b"IDAT", ZEROS)), "s1: 60000x60000 L of 8 bits, must be 5x4 L of 8"),
+    "bomb": (
+        png(head(60_000, 60_000), chunk(b"IDAT", ZEROS)),
+        "s1: an image of 60000x60000, the manifest promises 5x4",
+    ),
     "second header is a bomb": (
         png(head(), head(60_000, 60_000), chunk(b"IDAT", ZEROS)),
         "s1: (broken image|a PNG with)",
@@ -55,19 +58,21 @@ IMAGES = {
     "colour profile is a bomb": (png(head(), chunk(b"iCCP", b"x\0\0" + ZEROS), PIXELS), None),
     "text is a bomb": (png(head(), chunk(b"zTXt", b"x\0\0" + ZEROS), PIXELS), "s1: broken image"),
     "many texts": (png(head(), *[chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(2**17)))] * 100, PIXELS), None),
-    "16 bits": (png(head(depth=16), PIXELS), "s1: 5x4 L of 16 bits, must be 5x4 L of 8"),
-    "palette": (saved("P"), "s1: 5x4 of colour type 3"),
-    "colour": (saved("RGB"), "s1: 5x4 RGB of 8 bits"),
+    "16 bits": (png(head(depth=16), PIXELS), "s1: its pixels are 16-bit grey, the manifest promises 8-bit grey"),
+    "palette": (saved("P"), "s1: its pixels are 1-bit palette"),
+    "colour": (saved("RGB"), "s1: its pixels are 8-bit RGB"),
     "two frames": (
         saved(save_all=True, append_images=[Image.new("L", (4, 5), 1)]),
         "s1: a PNG with more than one frame",
     ),
     "turned": (saved(exif=exif()), "s1: a PNG with EXIF data"),
     "turned afterwards": (png(head(), PIXELS, chunk(b"eXIf", exif()[6:])), "s1: a PNG with EXIF data"),
-    "no size": (png(head(0, 0)), "s1: 0x0 L"),
+    "no size": (png(head(0, 0)), "s1: an image of 0x0"),
     "no pixels": (png(head()), "s1: broken image"),
     "cut": (saved()[:-20], "s1: broken image"),
-    "cut in its header": (saved()[:20], "s1: not a PNG"),
+    "cut in its header": (saved()[:20], "s1: the PNG does not begin with its header"),
+    "damaged in its header": (saved()[:29] + b"\0\0\0\0" + saved()[33:], "s1: the PNG is damaged: wrong CRC"),
+    "interlaced": (png(head(interlaced=1), PIXELS), "s1: the PNG is interlaced"),
     "another format": (saved(format="GIF"), "s1: not a PNG"),
     "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\nshowpage\n", "s1: not a PNG"),
 }

@@ -114,3 +114,11 @@ def test_another_file_in_a_tar_is_refused(file: bytes) -> None:
     good = npy(np.zeros(3, np.float32))
     with pytest.raises(ValueError, match=r"must be float32 \(3,\)|magic"):
         ArrayKind().from_members(["a", "b"], {"input.npy": [good, file]}, (3,))
+
+
+def test_every_row_that_is_not_finite_is_a_problem() -> None:
+    rows = [[1.0, 2.0], None, [1.0, None], [float("inf"), 0.0]]
+    column = pa.array(rows, pa.list_(pa.float32(), 2))
+    keys = pa.array(["a", "b", "c", "d"])
+    assert [row for row, _ in ArrayKind().problems(keys, column, (2,))] == [2, 3]
+    assert list(ArrayKind().problems(keys[:1], column[:1], (2,))) == []

@@ -226,8 +226,8 @@ def test_column_holds_png_files_under_the_samples_names() -> None:
     ("data", "reason"),
     [
         (b"no", "row 1: not a PNG"),
-        (None, "row 1: no image"),
-        (encoded("L", size=(9, 9)), "row 1: 9x9 L of 8 bits, must be 4x5 L"),
+        (None, "row 1: has no image"),
+        (encoded("L", size=(9, 9)), "row 1: an image of 9x9, the manifest promises 4x5"),
     ],
 )
 def test_a_broken_row_is_named(data: bytes | None, reason: str) -> None:
@@ -236,3 +236,13 @@ def test_a_broken_row_is_named(data: bytes | None, reason: str) -> None:
     )
     with pytest.raises(SampleError, match=reason):
         ImageKind().from_column(column, (1, 4, 5))
+
+
+def test_problems_are_seen_without_decoding() -> None:
+    whole = {"bytes": encoded("L"), "path": "a.png"}
+    rows = [whole, None, {**whole, "path": "../x"}, {"bytes": None, "path": "d.png"}, None]
+    rows[4] = {"bytes": encoded("L")[:-1], "path": "e.png"}
+    column = pa.array(rows, ImageKind().arrow_type(()))
+    found = dict(ImageKind().problems(pa.array(list("abcde")), column, (1, 4, 5)))
+    assert sorted(found) == [2, 3, 4]
+    assert "must be KEY.png" in found[2] and found[3] == "has no image" and "cut short" in found[4]

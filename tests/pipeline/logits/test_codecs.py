@@ -3,10 +3,11 @@ from __future__ import annotations
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
-from schemas.errors import UserError
+from schemas.errors import RowError, UserError
 from schemas.registry import CODECS
 
 
@@ -69,5 +70,31 @@ def test_files_of_another_type_or_width_are_refused(name, other):
     codec = CODECS.build(name)
     for stranger in (CODECS.build(other).encode(torch.zeros(2, 3)), codec.encode(torch.zeros(2, 4))):
         owner = CODECS.build(other) if stranger.type != codec.column_type(4) else codec
-        with pytest.raises(ValueError, match=r"must be float\d\d \(3,\)"):
+        with pytest.raises(RowError, match=r"row 0: float\d\d .* must be float\d\d \(3,\)"):
             codec.from_members(owner.to_members(stranger), 3)
+
+
+@pytest.mark.parametrize("name", CODECS.names)
+def test_which_stored_rows_are_valid(name):
+    codec = CODECS.build(name)
+    rows = [[0, 1], [np.nan, 0], [0, np.inf], [0, None], [2, 3]]
+    values = [[None if number is None else codec.dtype.type(number) for number in row] for row in rows]
+    column = pa.array(values, codec.column_type(2))
+    assert codec.valid(column).tolist() == [True, False, False, False, True]
+    assert codec.valid(column.slice(3, 2)).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", CODECS.names)
+def test_what_was_encoded_deviates_by_what_encoding_rounds_off(name):
+    logits = 5 * torch.randn(7, 4, generator=torch.Generator().manual_seed(0))
+    codec = CODECS.build(name)
+    difference, rounding = codec.deviation(codec.encode(logits), logits)
+    assert torch.equal(difference, rounding) and difference.shape == (7, 4)
+    assert bool(difference.any()) == (name == "fp16")
+
+
+@pytest.mark.parametrize("name", CODECS.names)
+def test_nothing_explains_a_logit_that_is_not_finite(name):
+    codec = CODECS.build(name)
+    difference, rounding = codec.deviation(codec.encode(torch.zeros(1, 2)), torch.tensor([[1.0, torch.nan]]))
+    assert difference.tolist() == [[1.0, torch.finfo(torch.float32).max]] and rounding.tolist() == [[0.0, 0.0]]

@@ -53,4 +53,5 @@ def _rows(form: RowFormat, count: int, source: bool) -> Rows:
     else:
         labels = np.where(unknown, -1, np.arange(count) % form.width)
     logits = torch.from_numpy(generator.normal(size=(count, form.width))).half().float()
-    return Rows([f"{'s' if source else 'x'}{i}" for i in range(count)], stored, labels, logits, np.full(count, source))
+    keys = [f"s{i}" if source else f"s{i}+r02" for i in range(count)]
+    return Rows(keys, stored, labels, logits, np.full(count, source))

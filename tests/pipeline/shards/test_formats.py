@@ -31,12 +31,14 @@ def rows(form: RowFormat, count: int = 5, source: bool = True) -> Rows:
     else:
         labels = np.array([0, -1, 1, 1, 0], np.int64)[:count]
     logits = torch.randn(count, form.width, generator=torch.Generator().manual_seed(0)).half().float()
-    return Rows([f"k{i}" for i in range(count)], stored, labels, logits, np.full(count, source))
+    return Rows(
+        [f"k{i}" if source else f"k{i}+r02" for i in range(count)], stored, labels, logits, np.full(count, source)
+    )
 
 
 def climbs(count: int = 5) -> Climbs:
     gaps = np.linspace(0.1, 1, count).astype(np.float32)
-    return Climbs([f"p{i}" for i in range(count)], 2, gaps, 2 * gaps, np.arange(count))
+    return Climbs([f"k{i}" for i in range(count)], 2, gaps, 2 * gaps, np.arange(count))
 
 
 @pytest.mark.parametrize("name", FORMATS.names)

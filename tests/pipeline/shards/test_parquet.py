@@ -43,7 +43,9 @@ def test_reading_does_not_abort_the_interpreter_at_its_end(tmp_path):
     path = tmp_path / "table.parquet"
     path.write_bytes(table_to_parquet(pa.table({f"c{i}": list(range(20_000)) for i in range(8)})))
     code = (
-        "import sys, torch\nfrom pathlib import Path\nfrom pipeline.shards.parquet import parquet_to_table\n"
-        "for _ in range(3): parquet_to_table(Path(sys.argv[1]).read_bytes())"
+        "import sys, torch, pyarrow as pa\nfrom pathlib import Path\n"
+        "from pipeline.shards.limits import Extent\nfrom pipeline.shards.parquet import read_parquet\n"
+        "schema = pa.schema({f'c{i}': pa.int64() for i in range(8)})\n"
+        "for _ in range(3): read_parquet(Path(sys.argv[1]).read_bytes(), schema, Extent(64, 1))"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0

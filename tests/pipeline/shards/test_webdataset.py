@@ -26,22 +26,22 @@ def load(data: bytes) -> np.ndarray:
 def test_every_sample_has_the_same_members(images, numbers, make_table):
     for form, expected in ((images, "png cls teacher.npy json"), (numbers, "input.npy target.npy teacher.npy json")):
         found = list(members(WebDatasetFormat().write(make_table(form, 4, 3), form)))
-        keys = [f"s{i}" for i in range(4)] + [f"x{i}" for i in range(3)]
+        keys = [f"s{i}" for i in range(4)] + [f"s{i}+r02" for i in range(3)]
         assert found == [f"{key}.{extension}" for key in keys for extension in expected.split()]
 
 
 def test_contents_of_image_samples(images, make_table):
     table = make_table(images, 4, 2)
     found = members(WebDatasetFormat().write(table, images))
-    assert [found[f"{key}.cls"] for key in ("s0", "s1", "s3", "x0")] == [b"-1", b"1", b"0", b"-1"]
+    assert [found[f"{key}.cls"] for key in ("s0", "s1", "s3", "s0+r02")] == [b"-1", b"1", b"0", b"-1"]
     assert found["s1.png"] == table["image"][1].as_py()["bytes"]
-    logits = load(found["x1.teacher.npy"])
+    logits = load(found["s1+r02.teacher.npy"])
     assert logits.dtype == np.float16 and logits.tolist() == table["teacher_logits"][5].as_py()
 
 
 def test_json_has_values_of_the_same_types_in_every_sample(images, make_table):
     found = members(WebDatasetFormat().write(make_table(images, 2, 2), images))
-    own, mined = json.loads(found["s0.json"]), json.loads(found["x1.json"])
+    own, mined = json.loads(found["s0.json"]), json.loads(found["s1+r02.json"])
     assert mined == {"origin": "auxiliary", "parent_key": "s1", "round": 2, "gap_before": 1, "gap_after": 2, "steps": 1}
     assert {name: type(value) for name, value in own.items()} == {name: type(value) for name, value in mined.items()}
     assert own["origin"] == "source" and own["round"] == 0 and own["gap_after"] == -1

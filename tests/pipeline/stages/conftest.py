@@ -76,10 +76,11 @@ def configure(values: dict[str, dict[str, Any]], tmp_path: Path) -> Callable[...
 
 @pytest.fixture
 def files() -> Callable[[str], dict[str, bytes]]:
-    """Every file below a directory, by relative path."""
+    """Every file below a directory, by relative path, but config.toml, which names the directory."""
 
     def read(root: str) -> dict[str, bytes]:
         base = Path(root)
-        return {str(path.relative_to(base)): path.read_bytes() for path in sorted(base.rglob("*")) if path.is_file()}
+        found = (path for path in sorted(base.rglob("*")) if path.is_file() and path.name != "config.toml")
+        return {str(path.relative_to(base)): path.read_bytes() for path in found}
 
     return read

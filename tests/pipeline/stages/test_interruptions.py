@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.shards.artifact import Artifact
+from pipeline.artifacts.artifact import Artifact
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
@@ -171,3 +171,17 @@ def test_settings_that_cannot_change_the_result_do_not_count(configure):
     same = configure(train={"checkpoint_every": 7})
     for function in STAGES.values():
         function(same)
+
+
+def test_a_config_that_is_refused_does_not_take_the_place_of_the_runs_own(configure):
+    for function in STAGES.values():
+        function(configure())
+    recorded = Path(configure().output, "config.toml")
+    before = recorded.read_bytes()
+    changed = configure(mine={"steps": 4})
+    cache(changed)
+    with pytest.raises(UserError, match=r"mine.steps = 3, now it is 4; .*bpkd mine CONFIG --restart"):
+        mine(changed)
+    assert recorded.read_bytes() == before
+    mine(changed, restart=True)
+    assert b"steps = 4" in recorded.read_bytes()

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline import layout
+from pipeline.artifacts.artifact import read_manifest
 from pipeline.models import freeze, load_model
 from pipeline.runs import record_config
-from pipeline.shards.artifact import read_manifest
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.config import load_config

@@ -1,6 +1,0 @@
-"""Is every byte and every sample of an artifact as its manifest promises? Streams: one shard is in memory at a time."""
-
-from pipeline.datasets.verify.check import verify
-from pipeline.datasets.verify.verdict import Problem, Verdict
-
-__all__ = ["Problem", "Verdict", "verify"]

@@ -1,0 +1,92 @@
+"""Units of work: the same result in any order, on any number of workers, taken up anywhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from pipeline.artifacts.artifact import Artifact
+from pipeline.artifacts.units import File, Made, Unit, make_units
+from pipeline.progress import Silent
+from pipeline.storage import Folder
+
+UNITS = [Unit(f"u{number}", number) for number in range(20)]
+
+
+def work(index: int) -> Made:
+    time.sleep(0.002 * (index * 7 % 5))  # so that workers overtake each other
+    return Made([File(f"u{index}.bin", b"x" * index, samples=index)], details={"number": index})
+
+
+def run(url: str, workers: int, call=work) -> list[int]:
+    with Artifact(url, "thing", {}) as artifact, Silent().task("t", 1) as task:
+        reports = make_units(artifact, UNITS, call, task, workers=workers)
+        artifact.finish([unit.name for unit in UNITS])
+    return [report.details["number"] for report in reports]
+
+
+def contents(url: str) -> dict[str, bytes]:
+    return {name: Folder(url).read(name) for name in Folder(url).find()}
+
+
+@pytest.mark.parametrize("workers", [2, 3, 50])
+def test_workers_do_not_change_the_result(tmp_path, workers):
+    assert run(f"{tmp_path}/one", 1) == run(f"{tmp_path}/many", workers) == list(range(20))
+    assert contents(f"{tmp_path}/one") == contents(f"{tmp_path}/many")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_mistake_stops_the_work_and_what_is_committed_stays(tmp_path, workers):
+    made = set()
+
+    def failing(index: int) -> Made:
+        if index == 7:
+            raise KeyError("wrong")
+        made.add(index)
+        return work(index)
+
+    with pytest.raises(KeyError, match="wrong"):
+        run(f"{tmp_path}/a", workers, failing)
+    first = set(made)
+    assert len(first) < 19
+    made.clear()
+    assert run(f"{tmp_path}/a", 1, lambda index: made.add(index) or work(index)) == list(range(20))
+    assert len(made & first) <= workers + 1  # those not committed when it stopped
+    run(f"{tmp_path}/whole", 1)
+    assert contents(f"{tmp_path}/a") == contents(f"{tmp_path}/whole")
+
+
+def test_no_more_units_run_than_there_are_workers(tmp_path):
+    running, most, lock = 0, 0, threading.Lock()
+
+    def counted(index: int) -> Made:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        made = work(index)
+        with lock:
+            running -= 1
+        return made
+
+    run(f"{tmp_path}/a", 3, counted)
+    assert most == 3
+
+
+def test_who_stops_does_not_wait_for_the_others(tmp_path):
+    release = threading.Event()
+
+    def slow(index: int) -> Made:
+        if index == 1:
+            raise KeyboardInterrupt
+        release.wait(60)
+        return work(index)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(f"{tmp_path}/a", 2, slow)
+        assert not release.is_set()
+    finally:
+        release.set()
