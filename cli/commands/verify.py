@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -68,9 +69,16 @@ def _print_lines(verdict: Verdict) -> None:
         click.echo(f"teacher: {_count(again.samples, 'sample')} labelled again, logits {allowed}")
     if verdict.ok:
         sizes = [_count(verdict.files, "file"), *([_count(verdict.samples, "sample")] if verdict.samples else [])]
-        click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}")
+        click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}{_artifacts(verdict.artifacts)}")
     else:
         click.echo(_count(len(verdict.problems) + verdict.more, "problem"))
+
+
+def _artifacts(names: list[str]) -> str:
+    """What of a run was there to be checked."""
+    counts = Counter(names)
+    listed = ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
+    return f" in {listed}" if len(names) > 1 else ""
 
 
 def _count(number: int, noun: str) -> str:

@@ -69,7 +69,7 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
             if pc.any(pc.equal(batch["key"], key)).as_py():
                 return _sample(dataset, str(part), part.table(), key)
             task.advance(batch.num_rows)
-    raise UserError(f"{dataset.url} has no sample {key!r}; every sample's key is in the column `key` of its shard")
+    raise UserError(f"{dataset.url} has no sample {key!r}; keys are the column `key`, in tars the names up to the dot")
 
 
 def find_family(dataset: Dataset, key: str, *, parent: bool = True, progress: Progress | None = None) -> list[Sample]:

@@ -40,8 +40,8 @@ def checked_blocks(folder: Folder, entry: FileEntry, read: Callable[[int], None]
             read(len(block))
             yield block
     if size != entry.bytes:
-        found = f"{size} bytes" if size < entry.bytes else "more bytes"
-        raise Damaged(f"{place} has {found}, the manifest promises {entry.bytes}")
+        found = size if size < entry.bytes else folder.size(entry.path)
+        raise Damaged(f"{place} has {found:,} bytes, the manifest promises {entry.bytes:,}")
     if digest.hexdigest() != entry.sha256:
         raise Damaged(f"{place} is damaged: its sha256 is not the manifest's")
 

@@ -84,7 +84,7 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
         if match := _IN_A_RUN.match(name):
             found[match[0]][name[match.end() :]] = size
     if not any(_artifact(files) for files in found.values()):
-        what = f"there is no {MANIFEST}" if sizes else "nothing is there"
+        what = f"there is no {MANIFEST}" if sizes else "no directory with files"
         raise UserError(f"{url}: {what}; verify takes a data set, another artifact, or the directory of a run")
     return found
 

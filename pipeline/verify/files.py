@@ -38,7 +38,11 @@ def open_manifest(folder: Folder, sizes: Sizes, found: Findings) -> Manifest | N
     """The manifest; None, and a problem, where there is none that can be read."""
     size = sizes.get(MANIFEST)
     if size is None:
-        found.add(MANIFEST, None, "is missing: the work is unfinished, run it again" if begun(sizes) else _MISSING)
+        found.add(
+            MANIFEST,
+            None,
+            "is missing: unfinished, or being made now" if begun(sizes) else _MISSING,
+        )
         return None
     if size > MAX_BYTES:
         found.add(MANIFEST, None, f"{size} bytes, a manifest has {MAX_BYTES} at most")

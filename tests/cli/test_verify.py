@@ -92,6 +92,6 @@ def test_wrong_use_exits_2(bpkd: Any, arguments: list[str], line: str) -> None:
 
 
 def test_what_is_no_artifact_exits_2(bpkd: Any, verdicts: dict[str, Any]) -> None:
-    verdicts["result"] = UserError("u: nothing is there")
+    verdicts["result"] = UserError("u: no directory with files")
     said = bpkd("verify", "u")
-    assert (said.code, said.out, said.err) == (2, "", "error: u: nothing is there\n")
+    assert (said.code, said.out, said.err) == (2, "", "error: u: no directory with files\n")

@@ -134,8 +134,8 @@ def test_files_that_are_wrong_at_the_target_are_sent_again(source, remote, damag
     ("damage", "message"),
     [
         (b"a" * 2999 + b"x", "train-0.tar is damaged: its sha256 is not the manifest's"),
-        (b"a" * 2999, "train-0.tar has 2999 bytes, the manifest promises 3000"),
-        (b"a" * 3001, "train-0.tar has more bytes, the manifest promises 3000"),
+        (b"a" * 2999, "train-0.tar has 2,999 bytes, the manifest promises 3,000"),
+        (b"a" * 3001, "train-0.tar has 3,001 bytes, the manifest promises 3,000"),
         (None, "train-0.tar is missing, though the manifest lists it"),
     ],
 )

@@ -275,7 +275,7 @@ def test_a_damaged_manifest_is_a_problem(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("files", "found"), [({}, "nothing is there"), ({"a/b.txt": b"x"}, "there is no manifest.json")]
+    ("files", "found"), [({}, "no directory with files"), ({"a/b.txt": b"x"}, "there is no manifest.json")]
 )
 def test_what_is_no_artifact_is_refused(tmp_path, files, found):
     for name, data in files.items():
@@ -439,5 +439,5 @@ def test_a_run_is_all_of_its_artifacts(tmp_path):
     assert sorted(said(verdict)) == [
         "dataset/extra: is not in the manifest",
         "round-02/auxiliary/shard-00000.parquet: s0+r02: its steps are less than 0",
-        "student/manifest.json: is missing: the work is unfinished, run it again",
+        "student/manifest.json: is missing: unfinished, or being made now",
     ]
