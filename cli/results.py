@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
+from pipeline.layout import MADE_BY
 from schemas.errors import clipped
 from schemas.manifest import Manifest
 
-RETRY = {"teacher-logits": "cache", "auxiliary": "mine"}
-"""Artifacts whose failed samples can be tried again, and by which command."""
+RETRIED = ("teacher-logits", "auxiliary")
+"""Artifacts whose failed samples can be tried again."""
 
 FAILURES = "failures."
 """Start of the name of the file in an artifact that lists the samples given up."""
@@ -42,8 +43,8 @@ def print_artifact(manifest: Manifest, url: str) -> None:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
         noun = "sample" if manifest.failures == 1 else "samples"
         click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
-        if manifest.artifact in RETRY:
-            click.echo(f"  to try again: bpkd {RETRY[manifest.artifact]} CONFIG --retry-failed")
+        if manifest.artifact in RETRIED:
+            click.echo(f"  to try again: bpkd {MADE_BY[manifest.artifact]} CONFIG --retry-failed")
 
 
 def print_figures(figures: Mapping[str, float]) -> None:

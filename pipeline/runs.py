@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from pipeline import layout
-from pipeline.artifacts.artifact import discard
-from pipeline.artifacts.ledger import LOCK, PROGRESS
-from pipeline.artifacts.lock import PATIENCE, Lock
+from pipeline.artifacts.artifact import discard, held
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
 
@@ -29,26 +25,6 @@ def recorded_config(run: str) -> bool:
     return Folder(run).exists(CONFIG)
 
 
-@contextmanager
-def mining(run: str, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
-    """Have the rounds of a run to oneself; each depends on those before it.
-
-    Raises:
-        BpkdError: another process is at work on them.
-    """
-    folder = Folder(run)
-    lock = Lock(folder, LOCK, say)
-    lock.acquire()
-    patience: float | None = PATIENCE
-    try:
-        yield
-        patience = None
-    finally:
-        lock.release(patience)
-        folder.remove_if_empty(PROGRESS)
-        folder.remove_if_empty()
-
-
 def discard_run(run: str) -> None:
     """Remove every artifact of a run, the last first, so that what is left can be taken up.
 
@@ -56,7 +32,7 @@ def discard_run(run: str) -> None:
         UserError: something else lies where an artifact belongs; it is left as it is.
         BpkdError: another process is at work on one.
     """
-    with mining(run):
+    with held(Folder(run)):
         discard(layout.evaluation(run), "evaluation")
         discard(layout.student(run), "student")
         discard(layout.dataset(run), "dataset")
@@ -67,7 +43,7 @@ def discard_run(run: str) -> None:
 def discard_rounds(run: str, after: int = 0) -> None:
     """Remove the opponents and auxiliary samples of all rounds `after` one, also of more rounds than there are now.
 
-    To be called within `mining`.
+    To be called with the run's directory `held`, as each round depends on those before it.
     """
     found = [re.fullmatch(r"round-(\d+)", name) for name in Folder(run).folders()]
     for number in sorted((int(match[1]) for match in found if match and int(match[1]) > after), reverse=True):

@@ -8,8 +8,8 @@ was ever interrupted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -72,13 +72,27 @@ def discard(url: str, name: str) -> None:
         BpkdError: it is being made.
     """
     folder = Folder(url)
-    ledger, lock = Ledger(folder, name), Lock(folder, LOCK)
+    ledger = Ledger(folder, name)
     if ledger.holds():
-        lock.acquire()
-        try:
+        with held(folder):
             ledger.discard()
-        finally:
-            _release(lock, folder)
+
+
+@contextmanager
+def held(folder: Folder, say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
+    """Have a directory to oneself; if it is empty in the end, it goes.
+
+    Raises:
+        BpkdError: another process is at work there.
+    """
+    lock = Lock(folder, LOCK, say)
+    lock.acquire()
+    try:
+        yield
+    except BaseException:
+        _release(lock, folder, PATIENCE)
+        raise
+    _release(lock, folder)
 
 
 class Artifact:
@@ -125,7 +139,7 @@ class Artifact:
             # Where it has gone since, somebody is throwing it away, and holds the lock.
             with suppress(FileNotFoundError):
                 manifest = parse_manifest(self.folder)
-                if not self._retried(manifest.fingerprint, self._failures(manifest)):
+                if not self._finished_retried(manifest):
                     self.manifest = manifest
                     return self
         self._lock.acquire()
@@ -210,7 +224,7 @@ class Artifact:
         found = self._ledger.fingerprint()
         if self.folder.exists(MANIFEST):
             manifest = parse_manifest(self.folder)
-            again = self._retried(manifest.fingerprint, self._failures(manifest))
+            again = self._finished_retried(manifest)
             if again:
                 self._reopen(manifest, again)
             else:
@@ -218,12 +232,20 @@ class Artifact:
                 self.manifest = manifest
         elif found is not None:
             reports = self._ledger.reports()
-            again = self._retried(found, {unit for unit, report in reports.items() if report.failures})
+            failed = {unit for unit, report in reports.items() if report.failures}
+            again = self._retried(found, failed, any_failed=bool(failed))
             if again:
                 self._ledger.change(self.fingerprint, again)
             self._reports = {unit: report for unit, report in reports.items() if unit not in again}
 
-    def _retried(self, found: dict[str, Any], failed: set[str]) -> set[str]:
+    def _finished_retried(self, manifest: Manifest) -> set[str]:
+        """`_retried` for a finished artifact, whose units are read only where some may be made again."""
+        failed: set[str] = set()
+        if self._retry is not None and manifest.failures:
+            failed = {unit for unit, report in read_reports(self.folder, manifest).items() if report.failures}
+        return self._retried(manifest.fingerprint, failed, any_failed=manifest.failures > 0)
+
+    def _retried(self, found: dict[str, Any], failed: set[str], *, any_failed: bool) -> set[str]:
         """Names of the units to make again.
 
         Raises:
@@ -232,24 +254,11 @@ class Artifact:
         again: set[str] = set()
         if self._retry is not None and failed:
             found, again = self._retry(found, self.fingerprint, failed)
-        require_same(self.folder.url, found, self.fingerprint, self._remedy())
-        return again
-
-    def _remedy(self) -> str:
         command = f"bpkd {MADE_BY[self.name]} CONFIG" if self.name in MADE_BY else "the command"
-        retry = "if only broken samples were mended, run it with --retry-failed; " if self._has_failures() else ""
-        return f"{retry}make it anew with `{command} --restart`, or name another output"
-
-    def _has_failures(self) -> bool:
-        if self.folder.exists(MANIFEST):
-            return parse_manifest(self.folder).failures > 0
-        return any(report.failures for report in self._ledger.reports().values())
-
-    def _failures(self, manifest: Manifest) -> set[str]:
-        """Names of the units of a finished artifact that have failed samples."""
-        if self._retry is None or not manifest.failures:
-            return set()
-        return {unit for unit, report in read_reports(self.folder, manifest).items() if report.failures}
+        retry = "if only broken samples were mended, run it with --retry-failed; " if any_failed else ""
+        remedy = f"{retry}make it anew with `{command} --restart`, or name another output"
+        require_same(self.folder.url, found, self.fingerprint, remedy)
+        return again
 
     def _reopen(self, manifest: Manifest, again: set[str]) -> None:
         """Make a finished artifact one that lacks the units `again`. Until its manifest goes, it stays what it was."""

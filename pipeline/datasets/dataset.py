@@ -11,6 +11,7 @@ from pipeline.artifacts.artifact import read_manifest
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.parts import FilePart, file_parts
 from pipeline.shards.rows import RowFormat
+from schemas.config import Config
 from schemas.dataset import DatasetDetails, RowsSpec
 from schemas.errors import UserError, clipped
 from schemas.manifest import MANIFEST, Manifest
@@ -36,6 +37,11 @@ class Dataset:
     rows: RowFormat
     format: ShardFormat
     parts: list[FilePart]
+
+
+def own_code(config: Config) -> tuple[str, ...]:
+    """What the user's config names, and a data set may therefore name, too: see `trusted` of `open_dataset`."""
+    return config.data.kind, config.cache.codec, config.export.format
 
 
 def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None = None) -> Dataset:

@@ -21,18 +21,6 @@ from pipeline.storage import Folder
 from schemas.errors import BpkdError, SampleError, UserError
 from schemas.manifest import FileEntry, Manifest
 
-__all__ = [
-    "FilePart",
-    "Part",
-    "SourcePart",
-    "auxiliary_parts",
-    "file_parts",
-    "group",
-    "read_checked",
-    "shard_name",
-    "source_parts",
-]
-
 
 class Part(Protocol):
     """One piece. How many samples it has, how many of them are the user's own and labelled, is known beforehand."""
@@ -97,7 +85,8 @@ class FilePart:
 
     def __init__(self, folder: Folder, entry: FileEntry, rows: RowFormat, format: ShardFormat) -> None:
         self._folder, self._entry, self._rows, self._format = folder, entry, rows, format
-        self.samples, self.source, self.labelled = entry.samples, entry.source, entry.labelled
+        self.path, self.samples = entry.path, entry.samples
+        self.source, self.labelled = entry.source, entry.labelled
 
     def rows(self) -> Rows:
         try:
@@ -137,7 +126,7 @@ class FilePart:
         except UserError as error:
             raise UserError(f"{self}: {error}") from None
         # Training plans its batches with these counts before it reads a shard.
-        found = table.num_rows, _count(table), table.num_rows - table["label"].null_count
+        found = table.num_rows, count_source(table), table.num_rows - table["label"].null_count
         wanted = self._entry.samples, self._entry.source, self._entry.labelled
         for name, there, promised in zip(("samples", "source samples", "labels"), found, wanted, strict=True):
             if there != promised:
@@ -154,9 +143,9 @@ def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFor
     return [SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows) for chunk in samples.chunks]
 
 
-def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[Part]:
+def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[FilePart]:
     """Every shard of one round's auxiliary samples."""
-    return list(file_parts(url, manifest, rows, ParquetFormat()))
+    return file_parts(url, manifest, rows, ParquetFormat())
 
 
 def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[FilePart]:
@@ -174,8 +163,8 @@ def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardForma
     return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
 
 
-def _count(table: pa.Table) -> int:
-    """Source samples."""
+def count_source(table: pa.Table) -> int:
+    """How many rows of a data set's table are source samples."""
     return int(pc.sum(pc.equal(table["origin"], SOURCE)).as_py() or 0)
 
 

@@ -21,8 +21,6 @@ from pipeline.shards.origins import AUXILIARY, SOURCE
 from schemas.errors import RowError, SampleError, UserError
 from schemas.registry import CODECS, KINDS
 
-__all__ = ["AUXILIARY", "SOURCE", "Climbs", "RowFormat", "Rows"]
-
 
 @dataclass(frozen=True, slots=True)
 class Rows:

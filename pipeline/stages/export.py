@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
@@ -19,8 +18,8 @@ from pipeline.runs import record_config
 from pipeline.seeds import numpy_generator
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.limits import sample_bytes
-from pipeline.shards.parts import Part, auxiliary_parts, group, source_parts
-from pipeline.shards.rows import SOURCE, RowFormat
+from pipeline.shards.parts import Part, auxiliary_parts, count_source, group, source_parts
+from pipeline.shards.rows import RowFormat
 from pipeline.sources import open_samples
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
@@ -136,7 +135,7 @@ class _Writer:
                 f"{self._config.export.split}-{first + shard:05d}-of-{all_:05d}.{self._format.suffix}",
                 self._format.write(piece, self._rows),
                 samples=piece.num_rows,
-                source=pc.sum(pc.equal(piece["origin"], SOURCE)).as_py() or 0,
+                source=count_source(piece),
                 labelled=piece.num_rows - piece["label"].null_count,
             )
 

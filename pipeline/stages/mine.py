@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 
 from pipeline import layout
-from pipeline.artifacts.artifact import Artifact, recorded_fingerprint
+from pipeline.artifacts.artifact import Artifact, held, recorded_fingerprint
 from pipeline.artifacts.failures import Retry, retry_failed_units
 from pipeline.artifacts.identity import identity
 from pipeline.artifacts.units import File, Made, Unit, make_units
@@ -19,7 +19,7 @@ from pipeline.datasets import rows_spec
 from pipeline.mining import Bounds
 from pipeline.models import Wrapped, frozen, pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
-from pipeline.runs import discard_rounds, mining, record_config
+from pipeline.runs import discard_rounds, record_config
 from pipeline.seeds import derive_seed
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import Part, auxiliary_parts, shard_name, source_parts
@@ -64,7 +64,7 @@ def mine(
     check_choices(config)
     loop = _open(config, teacher_logits or layout.teacher_logits(config.output), progress)
     manifests: list[Manifest] = []
-    with mining(config.output, progress.say):
+    with held(Folder(config.output), progress.say):
         if restart:
             discard_rounds(config.output)
         for round_ in range(1, config.run.rounds + 1):

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.datasets import open_dataset
+from pipeline.datasets import open_dataset, own_code
 from pipeline.models import pick_device, weights_sha256
 from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
@@ -51,8 +51,7 @@ def train(
     check_choices(config)
     device = pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
-    trusted = (config.data.kind, config.cache.codec, config.export.format)
-    data = open_dataset(url, trusted=trusted, made_by=None if dataset else "export CONFIG")
+    data = open_dataset(url, trusted=own_code(config), made_by=None if dataset else "export CONFIG")
     rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     number, count, previous = _place(config)

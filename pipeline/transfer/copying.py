@@ -1,4 +1,4 @@
-"""Copying a finished artifact to another place, verified at both ends; what was copied once is not copied again."""
+"""Copying a finished artifact to another place, every file checked; what was copied once is not copied again."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipeline.artifacts.failures import FAILURES
+from pipeline.datasets import own_code
 from pipeline.progress import Task
 from pipeline.storage import Folder
 from pipeline.verify.files import Sizes, check_bytes, check_failures, compare_listing, open_manifest, reason
@@ -25,11 +26,6 @@ class Teaching:
 
     config: Config
     samples: int
-
-    @property
-    def trusted(self) -> tuple[str, ...]:
-        """The code of the user's own that the config names, which an artifact may name too."""
-        return self.config.data.kind, self.config.cache.codec, self.config.export.format
 
 
 class ArtifactCheck:
@@ -57,7 +53,7 @@ class ArtifactCheck:
         self._folder, self._sizes = Folder(url), sizes
         self.manifest = open_manifest(self._folder, sizes, self.found)
         self.files: list[FileEntry] = self.manifest.files if self.manifest else []
-        self._shards = self._open(decode, teaching.trusted if teaching else ())
+        self._shards = self._open(decode, own_code(teaching.config) if teaching else ())
         self.comparable = isinstance(self._shards, LabelledShards)
         self._relabeller: Relabeller | None = None
         if teaching and self.manifest and isinstance(self._shards, LabelledShards):

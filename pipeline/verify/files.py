@@ -9,19 +9,12 @@ from pydantic import ValidationError
 from pipeline.artifacts.failures import FAILURES
 from pipeline.artifacts.ledger import PROGRESS
 from pipeline.artifacts.promised import check_file
+from pipeline.layout import MADE_BY
 from pipeline.storage import Folder
 from pipeline.verify.verdict import Findings
 from schemas.errors import BpkdError
 from schemas.manifest import MANIFEST, MAX_BYTES, FailedSample, FileEntry, Manifest, unpack
 
-_MADE_BY = {
-    "teacher-logits": "cache",
-    "opponent": "mine",
-    "auxiliary": "mine",
-    "dataset": "export",
-    "student": "train",
-    "evaluation": "evaluate",
-}
 _MISSING = "is missing"
 _LONGEST_LINE = 2**16
 
@@ -65,7 +58,7 @@ def compare_listing(manifest: Manifest, sizes: Sizes, found: Findings) -> list[F
             found.add(entry.path, None, _MISSING if size < 0 else _promised(f"{size:,} bytes", f"{entry.bytes:,}"))
     listed = {entry.path for entry in manifest.files} | {MANIFEST}
     if begun(sizes):
-        stage = f"bpkd {_MADE_BY.get(manifest.artifact, 'run')} CONFIG"
+        stage = f"bpkd {MADE_BY.get(manifest.artifact, 'run')} CONFIG"
         found.add(PROGRESS, None, f"is left of unfinished work; run `{stage}` again to clear it")
     for name in sizes:
         hidden = any(part.startswith(".") for part in name.split("/"))

@@ -50,10 +50,9 @@ def open_shards(url: str, manifest: Manifest, *, decode: bool, trusted: Collecti
 
 def _dataset(url: str, decode: bool, trusted: Collection[str]) -> LabelledShards:
     data = open_dataset(url, trusted=trusted)
-    entries = [entry for entry in data.manifest.files if entry.samples]
     counts, mined = data.details.counts, data.details.provenance.get("mine")
     return LabelledShards(
-        tables={entry.path: part.table for entry, part in zip(entries, data.parts, strict=True)},
+        tables={part.path: part.table for part in data.parts},
         rows=data.rows,
         rules=_rules(mined, True, [counted.round for counted in counts.rounds]),
         source=counts.source,
@@ -74,11 +73,8 @@ def _auxiliary(url: str, manifest: Manifest, decode: bool, trusted: Collection[s
     require_known(url, CODECS, details.rows.codec, trusted)
     rows = row_format(details.rows)
     counted = RoundCounts(round=details.round, samples=manifest.samples, gap=details.gap)
-    entries = [entry for entry in manifest.files if entry.samples]
     return LabelledShards(
-        tables={
-            entry.path: part.table for entry, part in zip(entries, auxiliary_parts(url, manifest, rows), strict=True)
-        },
+        tables={part.path: part.table for part in auxiliary_parts(url, manifest, rows)},
         rows=rows,
         rules=_rules(manifest.fingerprint.get("mine"), False, [counted.round]),
         source=0,

@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from pipeline.artifacts.promised import read_checked
 from pipeline.shards import limits
 from pipeline.shards.labels import TargetColumn
-from pipeline.shards.parts import file_parts, read_checked
+from pipeline.shards.parts import file_parts
 from pipeline.shards.rows import RowFormat, Rows
 from pipeline.storage import Folder
 from schemas.errors import BpkdError, UserError
