@@ -88,6 +88,13 @@ class Laboratory:
             shutil.copytree(self.after(STAGES[earlier]), self.folder / output)
         return self.folder / output
 
+    def begin(self, stage: str, output: str) -> tuple[Path, subprocess.Popen[bytes]]:
+        """A run in which `stage` has just begun to write, and its process."""
+        run = self.prepare(stage, output)
+        process = self.start(stage, output)
+        self.wait_for_a_file(process, run, "begun.json")
+        return run, process
+
     def after(self, stage: str) -> Path:
         """A run as it is after `stage`."""
         return self.folder / f"after-{stage}"

@@ -26,9 +26,7 @@ def test_the_second_refuses_and_nothing_is_lost_or_made_twice(laboratory, stage:
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("faults")
 def test_a_restart_does_not_throw_away_what_another_is_making(laboratory) -> None:
-    run = laboratory.prepare("mine", "restarted")
-    first = laboratory.start("mine", run.name)
-    laboratory.wait_for_a_file(first, run, "begun.json")
+    run, first = laboratory.begin("mine", "restarted")
     first.send_signal(signal.SIGSTOP)  # at work, and as slow as can be
     second = laboratory.start("mine", run.name, "--restart")
     _, error = second.communicate()
@@ -42,9 +40,7 @@ def test_a_restart_does_not_throw_away_what_another_is_making(laboratory) -> Non
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("faults")
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(laboratory) -> None:
-    run = laboratory.prepare("mine", "interrupted")
-    process = laboratory.start("mine", run.name)
-    laboratory.wait_for_a_file(process, run, "begun.json")
+    run, process = laboratory.begin("mine", "interrupted")
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130

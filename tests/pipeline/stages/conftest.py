@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.models import weights_bytes
 from pipeline.models.cnn import cnn
+from pipeline.storage import Folder
 from schemas.config import Config, parse_config
 
 CLASSES = 3
@@ -84,3 +85,32 @@ def files() -> Callable[[str], dict[str, bytes]]:
         return {str(path.relative_to(base)): path.read_bytes() for path in found}
 
     return read
+
+
+class Stop(BaseException):
+    """Not an Exception, as a kill or Ctrl-C is none."""
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object], int], bool]:
+    """`stopped(call, writes)`: a call that is stopped at the write after so many; whether it came to that."""
+
+    def attempt(call: Callable[[], object], writes: int) -> bool:
+        left, write = writes, Folder.write
+
+        def counted(self: Folder, name: str, data: bytes) -> None:
+            nonlocal left
+            if left == 0:
+                raise Stop
+            left -= 1
+            write(self, name, data)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Folder, "write", counted)
+            try:
+                call()
+            except Stop:
+                return True
+        return False
+
+    return attempt

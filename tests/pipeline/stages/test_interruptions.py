@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,32 +14,11 @@ from pipeline.artifacts.artifact import Artifact
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
-
-class Stop(BaseException):
-    """Not an Exception, as a kill or Ctrl-C is none."""
-
-
-def stopping_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next `writes` writes of any artifact through, then stop."""
-    from pipeline.storage import Folder
-
-    left, write = writes, Folder.write
-
-    def counted(self: Folder, name: str, data: bytes) -> None:
-        nonlocal left
-        if left == 0:
-            raise Stop
-        left -= 1
-        write(self, name, data)
-
-    monkeypatch.setattr(Folder, "write", counted)
-
-
 STAGES = {"cache": cache, "mine": mine, "export": export, "train": train}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, files, monkeypatch, tmp_path, stage):
+def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, files, stopped, stage):
     before, whole = configure(run={"output": "before"}), configure(run={"output": "whole"})
     earlier = list(STAGES)[: list(STAGES).index(stage)]
     for name in earlier:
@@ -49,24 +29,16 @@ def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, file
     for writes in itertools.count():
         broken = configure(run={"output": f"broken-{writes}"})
         shutil.copytree(before.output, broken.output)
-        try:
-            with monkeypatch.context() as patch:
-                stopping_after(writes, patch)
-                STAGES[stage](broken)
-        except Stop:
-            STAGES[stage](broken)
-            assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
-        else:
+        if not stopped(partial(STAGES[stage], broken), writes):
             break
+        STAGES[stage](broken)
+        assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
     assert writes >= 7
 
 
-def test_finished_shards_are_not_made_again(configure, monkeypatch):
+def test_finished_shards_are_not_made_again(configure, monkeypatch, stopped):
     config = configure()
-    with monkeypatch.context() as patch:
-        stopping_after(5, patch)
-        with pytest.raises(Stop):
-            cache(config)
+    assert stopped(partial(cache, config), 5)
     written = []
     write = Artifact.write
     monkeypatch.setattr(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +12,6 @@ import pytest
 from pipeline import layout
 from pipeline.mining import ascent
 from pipeline.stages import cache, export, mine
-from pipeline.storage import Folder
 from schemas.errors import UserError
 
 
@@ -21,24 +21,6 @@ def damage(path, row: int) -> None:
     images = table["image"].to_pylist()
     images[row]["bytes"] = b"broken"
     pq.write_table(table.set_column(0, "image", pa.array(images, table["image"].type)), path)
-
-
-class Stop(BaseException):
-    """Not an Exception, as a kill or Ctrl-C is none."""
-
-
-def stopping_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the next `writes` writes of any artifact through, then stop."""
-    left, write = writes, Folder.write
-
-    def counted(self: Folder, name: str, data: bytes) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Stop
-        write(self, name, data)
-
-    monkeypatch.setattr(Folder, "write", counted)
 
 
 def failing_once(real):
@@ -135,7 +117,7 @@ def test_a_climb_that_failed_is_climbed_again_and_later_rounds_after_it(configur
 
 
 @pytest.mark.parametrize("stage", ["cache", "mine"])
-def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files, monkeypatch, tmp_path, stage):
+def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files, monkeypatch, stopped, stage):
     """Stopped at any write and given again, the same command ends as if nothing had ever failed."""
     config, mend = two_files
     if stage == "mine":
@@ -153,15 +135,10 @@ def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files,
         broken = config(output=f"broken-{writes}")
         shutil.copytree(first.output, broken.output)
         command = mine if stage == "mine" else cache
-        try:
-            with monkeypatch.context() as patch:
-                stopping_after(writes, patch)
-                command(broken, retry_failed=True)
-        except Stop:
-            command(broken, retry_failed=True)
-            assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
-        else:
+        if not stopped(partial(command, broken, retry_failed=True), writes):
             break
+        command(broken, retry_failed=True)
+        assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
     assert writes > 5
 
 
