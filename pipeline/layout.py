@@ -2,6 +2,7 @@
 
 MADE_BY = {
     "teacher-logits": "cache",
+    "embeddings": "mine",
     "opponent": "mine",
     "auxiliary": "mine",
     "dataset": "export",
@@ -12,6 +13,10 @@ MADE_BY = {
 
 def teacher_logits(run: str) -> str:
     return f"{run}/teacher-logits"
+
+
+def embeddings(run: str) -> str:
+    return f"{run}/embeddings"
 
 
 def opponent(run: str, round_: int) -> str:

@@ -37,6 +37,7 @@ def discard_run(run: str) -> None:
         discard(layout.student(run), "student")
         discard(layout.dataset(run), "dataset")
         discard_rounds(run)
+        discard(layout.embeddings(run), "embeddings")
         discard(layout.teacher_logits(run), "teacher-logits")
 
 

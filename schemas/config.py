@@ -11,6 +11,7 @@ from typing import Any
 import tomlkit
 from pydantic import PrivateAttr, ValidationError, model_validator
 
+from schemas import registry
 from schemas.errors import UserError, clipped
 from schemas.explain import explain
 from schemas.sections import (
@@ -26,6 +27,16 @@ from schemas.sections import (
 from schemas.urls import shown
 
 _MAX_DEPTH = 32
+
+_TEXT: list[tuple[str, str, Any]] = [
+    ("mine", "output", "token"),
+    ("mine", "step_rule", "sentence"),
+    ("mine", "step_size", 0.6),
+    ("train", "lr", 2e-4),
+    ("train", "batch_size", 32),
+    ("train", "weight_decay", 0.01),
+]
+"""Defaults of text where they are others than those of images and arrays; see docs/text.md for how they were found."""
 
 
 class Config(Section):
@@ -44,15 +55,20 @@ class Config(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _loss_of_task(cls, values: Any) -> Any:
-        """Fill `train.loss`, whose default depends on the task."""
-        if not isinstance(values, dict):
+    def _defaults_of_data(cls, values: Any) -> Any:
+        """Fill what depends on the data, its kind and its task; and the model of a student of the teacher's layers."""
+        if not isinstance(values, dict) or not isinstance(data := values.get("data", {}), dict):
             return values
-        data, train = values.get("data", {}), values.get("train", {})
-        if isinstance(data, dict) and isinstance(train, dict) and train.get("loss") is None:
-            loss = "mse" if data.get("task") == "regression" else "kl"
-            return {**values, "train": {**train, "loss": loss}}
-        return values
+        defaults: list[tuple[str, str, Any]] = [
+            ("train", "loss", "mse" if data.get("task") == "regression" else "kl"),
+            *(_TEXT if data.get("kind") == "text" else [("mine", "output", "input")]),
+        ]
+        for section, key, default in defaults:
+            values = _filled(values, section, key, default)
+        if data.get("kind") == "text" and isinstance(mine := values["mine"], dict):
+            # Words are looked for near a word itself; near the end of a climb costs twice as much, for as good ones.
+            values = _filled(values, "mine", "steps", 0 if mine.get("output") == "token" else 2)
+        return _student_of_teacher(values)
 
     @model_validator(mode="after")
     def _task_fits(self) -> Config:
@@ -63,6 +79,23 @@ class Config(Section):
                 raise ValueError(
                     f'mine.objective = "{self.mine.objective}" compares probabilities; regression takes l2'
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _kind_fits(self) -> Config:
+        text, mine = self.data.kind == "text", self.mine
+        if (mine.output == "input") == text and self.data.kind in registry.KINDS.names:
+            takes = "embedding or token" if text else "input"
+            raise ValueError(f'mine.output = "{mine.output}" is not for {self.data.kind} data; it takes {takes}')
+        if text and mine.start == "mixup":
+            raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
+        if text and mine.bounds is not None:
+            raise ValueError("mine.bounds: token embeddings have no valid range; text takes mine.ball and mine.radius")
+        if mine.output == "embedding" and not self.train.freeze_embeddings:
+            raise ValueError(
+                "train.freeze_embeddings = false would change what perturbed embeddings are added to; "
+                'set it to true, or mine.output = "token"'
+            )
         return self
 
     def locate(self, path: str) -> str:
@@ -137,6 +170,22 @@ def dump_config(config: Config) -> str:
         if colon and file.endswith(".py"):
             model["factory"] = f"{config.locate(file)}:{attribute}"
     return tomlkit.dumps(values)
+
+
+def _filled(values: dict[str, Any], section: str, key: str, default: Any) -> dict[str, Any]:
+    """`values` with a default for a key that is left out."""
+    found = values.get(section, {})
+    if not isinstance(found, dict) or found.get(key) is not None:
+        return values
+    return {**values, section: {**found, key: default}}
+
+
+def _student_of_teacher(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the teacher's model for a student that names `layers` and no model of its own."""
+    teacher, student = values.get("teacher"), values.get("student")
+    if not (isinstance(teacher, dict) and isinstance(student, dict)) or "layers" not in student or "factory" in student:
+        return values
+    return {**values, "student": {**teacher, **student}}
 
 
 def _is_deep(values: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.strict import FewKeys, Strict
 
@@ -17,7 +17,8 @@ class RowsSpec(Strict):
     """The format of the rows.
 
     `kind` and `codec` are names in the registries KINDS and CODECS; `width` is K, the number of logits; `shape` that
-    of one stored sample; `targets` the numbers in one label of a regression.
+    of one stored sample; `targets` the numbers in one label of a regression; `delta` a name in the registry DELTAS,
+    for text with perturbed embeddings.
     """
 
     kind: Name
@@ -27,6 +28,7 @@ class RowsSpec(Strict):
     task: Literal["classification", "regression"]
     targets: Size = 1
     class_names: list[str] | None = Field(None, fail_fast=True)
+    delta: Name | None = None
 
 
 class Gaps(Strict):
@@ -54,14 +56,37 @@ class Counts(Strict):
     rounds: list[RoundCounts] = Field(fail_fast=True)
 
 
+class EmbeddingsSpec(Strict):
+    """What perturbations are added to: the token embeddings of a student.
+
+    `student` and `teacher` are the SHA-256 of each model's embeddings (shape and float32 bytes); `residual` is that of
+    the map Q between them, which lies beside the manifest unless it is the identity; `carry` is `mine.carry`; `unit`
+    the mean norm of the student's embeddings, in which steps of a climb are counted.
+    """
+
+    student: Name
+    teacher: Name
+    residual: float
+    carry: Literal["offset", "embedding"]
+    unit: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+
 class DatasetDetails(Strict):
     """`details` in the manifest of a data set.
 
-    `format` is a name in the registry FORMATS. `provenance` tells what made the samples; nobody reads it but people.
+    `format` is a name in the registry FORMATS; `embeddings` is there for perturbed text. `provenance` tells what made
+    the samples; nobody reads it but people.
     """
 
     rows: RowsSpec
     format: Name
     split: Name
     counts: Counts
+    embeddings: EmbeddingsSpec | None = None
     provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _shifts_of_something(self) -> DatasetDetails:
+        if (self.rows.delta is None) != (self.embeddings is None):
+            raise ValueError("rows.delta and embeddings go together: how shifts are stored, and what they are added to")
+        return self

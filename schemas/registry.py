@@ -80,6 +80,7 @@ KINDS = Registry(
     {
         "image": "pipeline.kinds.image:ImageKind",
         "array": "pipeline.kinds.array:ArrayKind",
+        "text": "pipeline.kinds.text:TextKind",
     },
 )
 
@@ -112,6 +113,14 @@ CODECS = Registry(
     },
 )
 
+DELTAS = Registry(
+    "codec of perturbations",
+    {
+        "fp16": "pipeline.kinds.deltas.fp16:Fp16Delta",
+        "int8": "pipeline.kinds.deltas.int8:Int8Delta",
+    },
+)
+
 OBJECTIVES = Registry(
     "objective",
     {
@@ -128,6 +137,8 @@ STEP_RULES = Registry(
         "l2": "pipeline.mining.steps.l2:L2Step",
         "sign": "pipeline.mining.steps.sign:SignStep",
         "adam": "pipeline.mining.steps.adam:AdamStep",
+        "sentence": "pipeline.mining.steps.sentence:SentenceStep",
+        "token": "pipeline.mining.steps.token:TokenStep",
     },
 )
 
@@ -137,6 +148,15 @@ STARTS = Registry(
         "sample": "pipeline.mining.starts.sample:SampleStart",
         "noise": "pipeline.mining.starts.noise:NoiseStart",
         "mixup": "pipeline.mining.starts.mixup:MixupStart",
+    },
+)
+
+CLIMBERS = Registry(
+    "output of mining",
+    {
+        "input": "pipeline.work.climbers.inputs:InputClimber",
+        "embedding": "pipeline.work.climbers.embedding:EmbeddingClimber",
+        "token": "pipeline.work.climbers.token:TokenClimber",
     },
 )
 
@@ -156,6 +176,16 @@ LOSSES = Registry(
         "mse": "pipeline.distill.losses.mse:MeanSquaredError",
         "dkd": "pipeline.distill.losses.dkd:Decoupled",
         "js": "pipeline.distill.losses.js:JensenShannon",
+    },
+)
+
+METRICS = Registry(
+    "metric",
+    {
+        "f1": "pipeline.metrics.f1:F1",
+        "matthews": "pipeline.metrics.matthews:Matthews",
+        "pearson": "pipeline.metrics.pearson:Pearson",
+        "spearman": "pipeline.metrics.spearman:Spearman",
     },
 )
 

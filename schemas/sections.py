@@ -49,30 +49,51 @@ class Columns(Section):
     """Which columns (Parquet, CSV, JSONL), members (tar) or arrays (npz) hold what; found by name when left out."""
 
     image: str | None = Field(None, description="encoded image bytes, or a path relative to the file")
+    text: str | None = Field(None, description="a text: the sentence, or the first of a pair")
+    text_pair: str | None = Field(None, description="the second text of a pair, as in natural language inference")
     features: str | list[str] | None = Field(None, description="one column of lists, or several of numbers")
     label: str | None = Field(None, description="class index, class name, or number to regress on")
     key: str | None = Field(None, description="unique name of the sample; file and row when left out")
 
 
 class DataConfig(Section):
-    kind: _named(registry.KINDS) = Field("image", description="image or array")  # type: ignore[valid-type]
+    kind: _named(registry.KINDS) = Field("image", description="image, text or array")  # type: ignore[valid-type]
     task: Literal["classification", "regression"] = Field("classification", description="what the logits mean")
     train: str | list[str] = Field(description="file, directory, glob or fsspec URL; a list of them")
     eval: str | list[str] | None = Field(None, description="held-out data for evaluate; never trained on")
     format: _named(registry.SOURCES) | None = Field(None, description="found from the file names when left out")  # type: ignore[valid-type]
     limit: Count | None = Field(None, description="use the first N samples of train only")
+    shuffle: bool = Field(False, description="draw the samples of limit from all of train, the same for every seed")
     labels: bool = Field(True, description="false: pretend that train has no labels")
     classes: Count | list[str] | None = Field(None, description="number or names; read from the data when left out")
     columns: Columns = Field(default_factory=Columns, description="which column holds what")
     mode: Literal["L", "RGB", "RGBA"] | None = Field(None, description="convert images to grey, RGB or RGBA")
     size: tuple[Count, Count] | None = Field(None, description="resize images to [height, width]")
+    max_length: Annotated[int, Field(ge=4, le=2**16)] = Field(
+        128, description="tokens of a text that a model sees, special ones included; the rest is cut"
+    )
+    metrics: list[_named(registry.METRICS)] = Field(  # type: ignore[valid-type]
+        default_factory=list, description="figures of evaluate beside the usual ones"
+    )
     shard_size: Count = Field(1024, description="samples in one unit of work (cache and mine)")
 
 
 class ModelConfig(Section):
-    factory: str = Field(description="package.module:callable, path/to/file.py:callable or zoo:NAME")
+    factory: str = Field(
+        description="package.module:callable, path/to/file.py:callable, zoo:NAME, or hf:NAME for a transformers "
+        "text classifier in a directory, an installed package or the Hugging Face hub"
+    )
     kwargs: dict[str, Any] = Field(default_factory=dict, description="passed to the factory")
     weights: str | None = Field(None, description="safetensors, or .pt that loads under weights_only=True")
+    tokenizer: str | None = Field(
+        None, description="of a text model, as hf:NAME or a factory; when left out that of the factory's hf:NAME"
+    )
+    layers: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None,
+        min_length=1,
+        description="keep these layers of an hf: model only, numbered from 0; a student without a factory has the "
+        "teacher's",
+    )
     mean: list[float] | None = Field(None, description="per channel (or feature), subtracted inside the model wrapper")
     std: list[Positive] | None = Field(
         None, description="per channel (or feature), divided by inside the model wrapper"
@@ -96,11 +117,17 @@ class MineConfig(Section):
     objective: _named(registry.OBJECTIVES) = Field("l2", description="disagreement that the climb ascends")  # type: ignore[valid-type]
     temperature: Positive = Field(4.0, description="of kl and js")
     step_rule: _named(registry.STEP_RULES) = Field(  # type: ignore[valid-type]
-        "l2", description="gradient (the paper's), l2 (normalised), sign or adam"
+        "l2",
+        description="gradient (the paper's), l2 (normalised), sign, adam; for text also sentence (default), token",
     )
-    step_size: Positive = Field(0.2, description="length of one step in input units (images: [0, 1])")
+    step_size: Positive = Field(
+        0.2,
+        description="length of one step in input units (images: [0, 1]; text: mean embedding norms, 0.6 by default)",
+    )
     step_decay: Literal["constant", "linear", "cosine"] = Field("constant", description="of the step size over a climb")
-    steps: int = Field(10, ge=0, le=2**53, description="steps of one climb; 0 stores the start itself")
+    steps: int = Field(
+        10, ge=0, le=2**53, description="steps of one climb (text: 2, token output 0); 0 stores the start itself"
+    )
     patience: Count | None = Field(None, description="stop a sample after so many steps without a better gap")
     bounds: tuple[float, float] | None = Field(
         None, description="valid input range; images: [0, 1], arrays: per feature as in the source"
@@ -113,6 +140,24 @@ class MineConfig(Section):
     keep: _named(registry.KEEPS) = Field("all", description="all, grew (gap grew) or top (by gap)")  # type: ignore[valid-type]
     keep_fraction: Fraction = Field(0.5, description="of each shard, for keep = top")
     batch_size: Count = Field(128, description="samples that climb together")
+    output: _named(registry.CLIMBERS) | None = Field(  # type: ignore[valid-type]
+        None,
+        description="what comes out: input (images, arrays), for text embedding (perturbed token embeddings) or token "
+        "(readable sentences); when left out input, for text token",
+    )
+    delta: _named(registry.DELTAS) = Field("fp16", description="how perturbed embeddings are stored: fp16 or int8")  # type: ignore[valid-type]
+    carry: Literal["offset", "embedding"] = Field(
+        "offset", description="what is mapped to the teacher: the perturbation, or (the paper's form) the embedding"
+    )
+    max_changes: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.25, description="share of the words of a text that token output may replace; at least one"
+    )
+    neighbours: Count = Field(
+        30, description="words nearest to a word, or to the end of its climb, that may replace it"
+    )
+    candidates: Count = Field(
+        3, description="new sentences that both models are asked about in a sweep of token output"
+    )
 
     @model_validator(mode="after")
     def _ordered_bounds(self) -> MineConfig:
@@ -157,6 +202,9 @@ class TrainConfig(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="of the learning rate over the budget")
     warmup: Fraction = Field(0.02, description="share of the budget over which the rate rises from 0")
+    freeze_embeddings: bool = Field(
+        True, description="of a text model: leave the token embeddings as they are; needed for perturbed embeddings"
+    )
     init: Literal["continue", "fresh"] = Field("continue", description="from the last opponent, or new weights")
     checkpoint_every: Count = Field(100, description="steps between checkpoints; at most so many are lost")
     memory_mb: Count = Field(2048, description="decoded samples held in memory at once; larger data is streamed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import tomlkit
@@ -18,7 +18,21 @@ _HEADER = """\
 # the `# ` to change it. Relative paths are relative to this file.
 """
 
+_NEEDS = {"text": "# Models of transformers need the extra: pip install 'bpkd[text]'\n"}
+
 _Values = Mapping[str, Mapping[str, Any]]
+
+_TENSORS = {f"{model}.{key}" for model in ("teacher", "student") for key in ("mean", "std")} | {"mine.bounds"}
+_TOKENS = {f"{model}.{key}" for model in ("teacher", "student") for key in ("tokenizer", "layers")}
+_CONCERNS: dict[str, set[str]] = {
+    "image": {"data.columns.image", "data.mode", "data.size", *_TENSORS},
+    "array": {"data.columns.features", *_TENSORS},
+    "text": {
+        *("data.columns.text", "data.columns.text_pair", "data.max_length", "train.freeze_embeddings", *_TOKENS),
+        *(f"mine.{key}" for key in ("output", "delta", "carry", "max_changes", "neighbours", "candidates")),
+    },
+}
+"""Keys that are for some kinds only: the starter of any other kind leaves them out."""
 
 _TEACHER = {"factory": "models.py:teacher", "weights": "teacher.safetensors"}
 
@@ -35,10 +49,18 @@ _GIVEN: dict[str, dict[str, dict[str, Any]]] = {
         "teacher": _TEACHER,
         "student": {"factory": "zoo:mlp"},
     },
+    "text": {
+        "run": {"output": "runs/distill"},
+        "data": {"kind": "text", "train": "data/train.csv"},
+        "teacher": {"factory": "hf:models/teacher"},
+        "student": {"layers": [0, 3]},
+    },
 }
 
 _IMAGE_MODEL = {"weights": "student.safetensors", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 _ARRAY_MODEL = {"weights": "student.safetensors", "mean": [0.5], "std": [0.25]}
+
+_TEXT_MODEL = {"weights": "student.safetensors", "tokenizer": "hf:models/tokenizer"}
 
 _EXAMPLES: dict[str, _Values] = {
     "image": {
@@ -57,6 +79,14 @@ _EXAMPLES: dict[str, _Values] = {
         "mine": {"patience": 3, "bounds": [-1.0, 1.0], "ball": "l2"},
         "train": {"epochs": 20},
     },
+    "text": {
+        "data": {"eval": "data/test.csv", "format": "csv", "limit": 500, "classes": ["negative", "positive"]},
+        "data.columns": {"text": "sentence", "text_pair": "sentence2", "label": "label", "key": "id"},
+        "teacher": {**_TEXT_MODEL, "weights": "teacher.safetensors", "layers": [0, 1, 2, 3]},
+        "student": _TEXT_MODEL,
+        "mine": {"patience": 3, "ball": "l2"},
+        "train": {"epochs": 20},
+    },
 }
 
 KINDS = tuple(_GIVEN)
@@ -71,13 +101,16 @@ def starter(kind: str = "image") -> str:
     """
     given = _GIVEN[kind]
     config = parse_config(given)
-    lines = [_HEADER]
+    left_out = set().union(*_CONCERNS.values()) - _CONCERNS[kind]
+    lines = [_HEADER + _NEEDS.get(kind, "")]
     for name in type(config).model_fields:
-        lines += _section(name, getattr(config, name), given.get(name, {}), _EXAMPLES[kind])
+        lines += _section(name, getattr(config, name), given.get(name, {}), _EXAMPLES[kind], left_out)
     return "\n".join(lines)
 
 
-def _section(path: str, section: BaseModel, given: Mapping[str, Any], examples: _Values) -> Iterator[str]:
+def _section(
+    path: str, section: BaseModel, given: Mapping[str, Any], examples: _Values, left_out: Collection[str]
+) -> Iterator[str]:
     """The lines of one section; nested sections come last, as TOML needs them to."""
     yield f"[{path}]"
     properties = type(section).model_json_schema()["properties"]
@@ -86,13 +119,14 @@ def _section(path: str, section: BaseModel, given: Mapping[str, Any], examples: 
         value = getattr(section, name)
         if isinstance(value, BaseModel):
             nested.append((f"{path}.{name}", value))
+        if isinstance(value, BaseModel) or f"{path}.{name}" in left_out:
             continue
         text = " ".join(filter(None, (field.description, _choices(properties[name], field.description or ""))))
         yield from textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
         yield _assignment(name, value, name in given, examples.get(path, {}).get(name))
         yield ""
     for nested_path, value in nested:
-        yield from _section(nested_path, value, {}, examples)
+        yield from _section(nested_path, value, {}, examples, left_out)
 
 
 def _assignment(name: str, value: Any, given: bool, example: Any) -> str:
@@ -105,7 +139,7 @@ def _assignment(name: str, value: Any, given: bool, example: Any) -> str:
 
 def _choices(schema: Mapping[str, Any], description: str) -> str:
     """The names that a key takes, unless the description has them already."""
-    options = [schema, *schema.get("anyOf", [])]
+    options = [form for level in (schema, schema.get("items", {})) for form in (level, *level.get("anyOf", []))]
     names = [str(name) for option in options for name in option.get("enum", [])]
     return f"({', '.join(names)})" if any(name not in description for name in names) else ""
 

@@ -188,3 +188,136 @@ def write_dataset() -> Callable[..., None]:
         Folder(url).write(MANIFEST, pack(manifest))
 
     return write
+
+
+@pytest.fixture(scope="session")
+def text_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function (family="bert", words=..., seed=0, tokenizer=True, **config) -> folder of a tiny text classifier.
+
+    Random weights, 2 classes, hidden width 16, 3 layers (or what `config` overrides, under transformers' names, such as
+    num_labels), 32 positions, and a fast tokenizer of the kind that the family has. `words` replaces its words: "the
+    film is a good bad dull fine story and plot was not very great poor actor scene with no joy". Made once for the same
+    arguments; do not change what lies there.
+
+    Families: bert, distilbert, electra (WordPiece), roberta, gpt2, modernbert (bytes), deberta, llama (unigram).
+    """
+    made: dict[str, Path] = {}
+
+    def make(
+        family: str = "bert", *, words: str = _WORDS, seed: int = 0, tokenizer: bool = True, **config: Any
+    ) -> Path:
+        name = repr((family, words, seed, tokenizer, sorted(config.items())))
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(family)
+            _write_text_model(made[name], family, words.split(), seed, tokenizer, config)
+        return made[name]
+
+    return make
+
+
+_WORDS = "the film is a good bad dull fine story and plot was not very great poor actor scene with no joy"
+_SIZES = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
+_FAMILIES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("BertConfig", "wordpiece", {}),
+    "distilbert": ("DistilBertConfig", "wordpiece", {"hidden_dim": 24}),
+    "electra": ("ElectraConfig", "wordpiece", {"embedding_size": 12}),
+    "roberta": ("RobertaConfig", "bytes", {"max_position_embeddings": 34, "type_vocab_size": 1}),
+    "modernbert": ("ModernBertConfig", "bytes", {"global_attn_every_n_layers": 2, "local_attention": 8}),
+    "gpt2": ("GPT2Config", "bytes", {}),
+    "deberta": ("DebertaV2Config", "unigram", {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]}),
+    "llama": ("LlamaConfig", "unigram", {"num_key_value_heads": 1}),
+}
+
+
+def _write_text_model(folder: Path, family: str, words: list[str], seed: int, tokenizer: bool, own: Any) -> None:
+    import torch
+    import transformers
+
+    config_name, algorithm, extra = _FAMILIES[family]
+    segments = ["token_type_ids"] if family in ("bert", "electra") else []
+    fast = _tiny_tokenizer(algorithm, words, one_sided=family in ("gpt2", "llama"), segments=segments)
+    special = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+    sizes = {"vocab_size": len(fast), "max_position_embeddings": 32, **_SIZES, **special, **extra, **own}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = getattr(transformers, config_name)(**sizes)
+        model = transformers.AutoModelForSequenceClassification.from_config(config)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:  # wider than the usual 0.02, so that every part shows in the logits
+                torch.nn.init.normal_(parameter, std=0.3)
+    transformers.utils.logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    transformers.utils.logging.enable_progress_bar()
+    if tokenizer:
+        fast.save_pretrained(folder)
+
+
+def _tiny_tokenizer(algorithm: str, words: list[str], *, one_sided: bool, segments: list[str]) -> Any:
+    """Ids 0 to 3 are unknown, padding, start and end; then words, then letters and other parts of words."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"unk_token": "<unk>", "pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    if algorithm == "wordpiece":
+        vocabulary = [*special.values(), *dict.fromkeys([*words, *letters]), *("##" + letter for letter in letters)]
+        backend = Tokenizer(models.WordPiece({t: i for i, t in enumerate(vocabulary)}, unk_token="<unk>"))
+        backend.normalizer = normalizers.BertNormalizer()
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        backend.decoder = decoders.WordPiece()
+    elif algorithm == "bytes":
+        vocabulary = [*special.values(), *("Ġ" + word for word in words), "Ġ", *dict.fromkeys([*letters, *words])]
+        table = {t: i for i, t in enumerate(vocabulary)}
+        backend = Tokenizer(models.BPE(table, [], unk_token="<unk>", ignore_merges=True))
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.decoder = decoders.ByteLevel()
+    else:
+        known = [(token, 0.0) for token in special.values()] + [("▁" + word, -1.0) for word in words]
+        backend = Tokenizer(models.Unigram([*known, *((token, -9.0) for token in ["▁", *letters])], unk_id=0))
+        backend.pre_tokenizer = pre_tokenizers.Metaspace()
+        backend.decoder = decoders.Metaspace()
+    pair = "<s> $A </s> </s> $B </s>" if algorithm == "bytes" else "<s> $A </s> $B:1 </s>:1"
+    single = "<s> $A" if one_sided else "<s> $A </s>"
+    backend.post_processor = processors.TemplateProcessing(
+        single=single, pair="<s> $A $B" if one_sided else pair, special_tokens=[("<s>", 2), ("</s>", 3)]
+    )
+    # Given here they are saved, set afterwards they are not.
+    names = ["input_ids", *segments, "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=names, **special)
+
+
+@pytest.fixture
+def text_config(tmp_path: Path, text_models: Callable[..., Path]) -> Callable[..., Any]:
+    """A function (pair=False, **sections) -> config of a tiny run on text, some keys of its sections changed.
+
+    12 labelled sentences in train.parquet and 6 in eval.parquet of `tmp_path`, or pairs of them; a random BERT of 3
+    layers as the teacher, 2 of its layers as the student, one round of perturbed embeddings.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from schemas.config import parse_config
+
+    values: dict[str, dict[str, Any]] = {
+        "run": {"output": "run", "rounds": 1, "device": "cpu"},
+        "data": {"kind": "text", "train": "train.parquet", "eval": "eval.parquet", "max_length": 16, "shard_size": 8},
+        "teacher": {"factory": f"hf:{text_models()}"},
+        "student": {"layers": [0, 2]},
+        "mine": {"output": "embedding", "steps": 2, "batch_size": 4, "neighbours": 5, "max_changes": 0.4},
+        "train": {"steps": 4, "batch_size": 4},
+    }
+
+    def build(*, pair: bool = False, **sections: dict[str, Any]) -> Any:
+        for split, count in (("train", 12), ("eval", 6)):
+            random = np.random.default_rng(count)
+            columns: dict[str, Any] = {
+                name: [" ".join(random.choice(_WORDS.split(), random.integers(2, 8))) for _ in range(count)]
+                for name in ("sentence1", "sentence2")[: 1 + pair]
+            }
+            pq.write_table(pa.table({**columns, "label": random.integers(0, 2, count)}), tmp_path / f"{split}.parquet")
+        return parse_config(
+            {name: {**values.get(name, {}), **sections.get(name, {})} for name in {**values, **sections}}, root=tmp_path
+        )
+
+    return build

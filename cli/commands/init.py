@@ -11,7 +11,7 @@ from schemas.errors import UserError
 from schemas.starter import KINDS, starter
 
 
-@click.command(epilog=example("bpkd init config.toml --kind image"))
+@click.command(epilog=example("bpkd init config.toml", "bpkd init reviews.toml --kind text"))
 @click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
 @click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Kind of data.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")

@@ -13,6 +13,7 @@ from schemas.manifest import Manifest
 
 _KEYS = {name: f"run.{name}" for name in ("seed", "rounds", "precision")}
 _KEYS |= {name: f"cache.{name}" for name in ("codec", "batch_size")}
+_KEYS["metrics"] = "data.metrics"
 _NAMES = {
     "dataset": "the data set's files",
     "earlier": "the samples of earlier rounds",

@@ -15,7 +15,7 @@ from schemas.config import Config
 from schemas.dataset import DatasetDetails, RowsSpec
 from schemas.errors import UserError, clipped
 from schemas.manifest import MANIFEST, Manifest
-from schemas.registry import CODECS, FORMATS, KINDS, Registry
+from schemas.registry import CODECS, DELTAS, FORMATS, KINDS, Registry
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Dataset:
 
 def own_code(config: Config) -> tuple[str, ...]:
     """What the user's config names, and a data set may therefore name, too: see `trusted` of `open_dataset`."""
-    return config.data.kind, config.cache.codec, config.export.format
+    return config.data.kind, config.cache.codec, config.export.format, config.mine.delta
 
 
 def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None = None) -> Dataset:
@@ -60,8 +60,8 @@ def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None
     manifest = read_manifest(url, made_by)
     details = dataset_details(url, manifest)
     place = f"{url}/{MANIFEST}"
-    for known, name in ((KINDS, details.rows.kind), (CODECS, details.rows.codec), (FORMATS, details.format)):
-        require_known(place, known, name, trusted)
+    require_known(place, FORMATS, details.format, trusted)
+    require_known_rows(place, details.rows, trusted)
     rows = row_format(details.rows)
     format_: ShardFormat = FORMATS.build(details.format)
     return Dataset(url, manifest, details, rows, format_, file_parts(url, manifest, rows, format_))
@@ -99,7 +99,16 @@ def rows_spec(rows: RowFormat) -> RowsSpec:
         task=rows.task,
         targets=rows.targets,
         class_names=list(rows.class_names) if rows.class_names else None,
+        delta=rows.delta,
     )
+
+
+def require_known_rows(place: str, rows: RowsSpec, trusted: Collection[str]) -> None:
+    """`require_known` for all that a row format names."""
+    require_known(place, KINDS, rows.kind, trusted)
+    require_known(place, CODECS, rows.codec, trusted)
+    if rows.delta is not None:
+        require_known(place, DELTAS, rows.delta, trusted)
 
 
 def require_known(place: str, known: Registry, name: str, trusted: Collection[str]) -> None:

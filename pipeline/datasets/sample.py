@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,11 @@ import pyarrow.compute as pc
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.datasets.summary import class_name
+from pipeline.datasets.tokens import MovedToken, embedding_unit, moved_tokens
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
+from pipeline.text.comparison import Piece, compare
+from pipeline.text.sentences import Sentence
 from schemas.errors import SampleError, UserError, clipped
 
 
@@ -41,6 +44,10 @@ class Sample:
         class_name: of the label, None where there is none.
         outputs: all of the teacher's, the largest first in a classification.
         files: extension -> the bytes of the sample, for example png.
+        texts: of a text sample, None where it is perturbed, and for other kinds.
+        tokens: of perturbed text, the most moved first; None for all else.
+        in_norms: whether the shifts of `tokens` are in mean norms of token embeddings; else they are plain L2 norms.
+        parent_texts: of the sample that a text was mined from, None where that is not known.
     """
 
     key: str
@@ -55,6 +62,17 @@ class Sample:
     class_name: str | None
     outputs: list[Choice]
     files: dict[str, bytes]
+    texts: tuple[str, ...] | None = None
+    tokens: list[MovedToken] | None = None
+    in_norms: bool = False
+    parent_texts: tuple[str, ...] | None = None
+
+    @property
+    def compared(self) -> list[list[Piece]] | None:
+        """For each text its words beside the parent's; None where either is not known."""
+        if self.texts is None or self.parent_texts is None:
+            return None
+        return [compare(*pair) for pair in zip(self.parent_texts, self.texts, strict=True)]
 
 
 def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) -> Sample:
@@ -73,19 +91,38 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
 
 
 def find_family(dataset: Dataset, key: str, *, parent: bool = True, progress: Progress | None = None) -> list[Sample]:
-    """A sample and, if wanted and in the data set, the source sample that it was mined from.
+    """A sample, of text with its parent's texts; and, if wanted and in the data set, the parent itself.
 
     Raises:
         UserError, BpkdError: as `find_sample`; a parent is not looked for where the data set has no source samples.
     """
     sample = find_sample(dataset, key, progress)
-    if not parent or sample.parent_key is None or not dataset.details.counts.source:
+    if sample.parent_key is None or not dataset.details.counts.source:
         return [sample]
-    return [sample, find_sample(dataset, sample.parent_key, progress)]
+    if parent:
+        found = find_sample(dataset, sample.parent_key, progress)
+        return [replace(sample, parent_texts=found.texts), found]
+    return [replace(sample, parent_texts=_texts_of(dataset, sample.parent_key, progress))]
+
+
+def _texts_of(dataset: Dataset, key: str, progress: Progress | None) -> tuple[str, ...] | None:
+    """The texts of one sample, from few columns; None where there is no such sample, or it is not text."""
+    if dataset.rows.kind != "text":
+        return None
+    columns = dataset.rows.kind_.arrow_types(dataset.rows.shape)
+    names = [name for name, type_ in columns.items() if pa.types.is_string(type_)]
+    with (progress or Silent()).task("search parent", dataset.manifest.samples) as task:
+        for _, batch in batches(dataset, ["key", *names]):
+            found = pc.index(batch["key"], key).as_py()
+            if found >= 0:
+                texts = [batch[name][found].as_py() for name in names]
+                return None if None in texts else tuple(texts)
+            task.advance(batch.num_rows)
+    return None
 
 
 def save_sample(sample: Sample, url: str) -> list[str]:
-    """Write the sample's own files (PNG or `.npy`), as they are stored, into a directory, by its key.
+    """Write the sample's own files (PNG, `.npy`, `.txt`), as they are stored, into a directory, by its key.
 
     Returns:
         Their URLs.
@@ -113,7 +150,10 @@ def _sample(dataset: Dataset, shard: str, table: pa.Table, key: str) -> Sample:
     (climb,) = row.select(["origin", "parent_key", "round", "gap_before", "gap_after", "steps"]).to_pylist()
     label = _label(dataset, decoded.labels[0])
     names = dataset.rows.class_names or ()
-    members = dataset.rows.kind_.to_members(row.to_batches()[0][dataset.rows.kind_.column])
+    members = dataset.rows.kind_.to_members(row.to_batches()[0])
+    content = decoded.stored[0]
+    sentence = content if isinstance(content, Sentence) else None
+    perturbed = sentence.perturbed if sentence else None
     return Sample(
         key=key,
         shard=shard,
@@ -122,6 +162,9 @@ def _sample(dataset: Dataset, shard: str, table: pa.Table, key: str) -> Sample:
         class_name=class_name(names, label) if isinstance(label, int) else None,
         outputs=_outputs(dataset, decoded.logits[0].numpy().astype(np.float64)),
         files={extension: contents[0] for extension, contents in members.items()},
+        texts=sentence.texts if sentence and perturbed is None else None,
+        tokens=None if perturbed is None else moved_tokens(dataset, perturbed),
+        in_norms=embedding_unit(dataset) is not None,
     )
 
 

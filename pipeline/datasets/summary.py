@@ -13,7 +13,9 @@ from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.progress import Progress, Silent
 from pipeline.shards.origins import SOURCE
-from schemas.dataset import RoundCounts
+from pipeline.shards.rows import RowFormat
+from pipeline.work.embeddings import MAP
+from schemas.dataset import EmbeddingsSpec, RoundCounts
 from schemas.errors import SampleError, UserError
 
 
@@ -29,6 +31,10 @@ class Summary:
         files, bytes: without the manifest.
         format, split, shards: name in FORMATS, of the split, and how many files have samples.
         kind, shape: name in KINDS, and shape of one stored sample.
+        form: what one sample is, in words.
+        sample_bytes: of one sample in the shards' files, on average; None where there are no samples.
+        embeddings: what perturbations of text are added to; None for all else.
+        mapped: whether the data set has a map from the student's embeddings to the teacher's.
         task, classes: classification or regression; names of the classes, empty where unknown.
         codec, width: name in CODECS, and how many logits a sample has.
         rounds: samples and gaps of every round.
@@ -49,6 +55,10 @@ class Summary:
     shards: int
     kind: str
     shape: tuple[int, ...]
+    form: str
+    sample_bytes: float | None
+    embeddings: EmbeddingsSpec | None
+    mapped: bool
     task: str
     classes: tuple[str, ...]
     codec: str
@@ -77,6 +87,7 @@ class ClassCounts:
 def summarize(dataset: Dataset) -> Summary:
     """What the manifest says; reads nothing."""
     manifest, details = dataset.manifest, dataset.details
+    in_shards = sum(file.bytes for file in manifest.files if file.samples)
     return Summary(
         url=dataset.url,
         bpkd=manifest.bpkd,
@@ -92,6 +103,10 @@ def summarize(dataset: Dataset) -> Summary:
         shards=len(dataset.parts),
         kind=details.rows.kind,
         shape=tuple(details.rows.shape),
+        form=_form(dataset.rows),
+        sample_bytes=in_shards / manifest.samples if manifest.samples else None,
+        embeddings=details.embeddings,
+        mapped=any(file.path == MAP for file in manifest.files),
         task=details.rows.task,
         classes=tuple(details.rows.class_names or ()),
         codec=details.rows.codec,
@@ -140,6 +155,16 @@ def count_classes(dataset: Dataset, progress: Progress | None = None) -> list[Cl
         ClassCounts(index, class_name(names, index), labelled[index], chosen[True][index], chosen[False][index])
         for index in sorted(found)
     ]
+
+
+def _form(rows: RowFormat) -> str:
+    if rows.kind != "text":
+        return f"{rows.kind} {'x'.join(map(str, rows.shape))}"
+    texts = "text" if rows.shape[0] == 1 else "pairs of texts"
+    if rows.delta is None:
+        return texts
+    _, length, width = rows.shape
+    return f"{texts}, perturbed embeddings: {width:,} numbers a token as {rows.delta}, at most {length:,} tokens"
 
 
 def class_name(names: tuple[str, ...], index: int) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Indices = npt.NDArray[np.int64]
+
+_GROUP = 16
+"""Batches among which samples are sorted by length: most of what padding costs is saved, and batches stay random."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,20 @@ class BatchPlan:
             return math.ceil((source + auxiliary) / self.size)
         return max(math.ceil(source / shares[0]), math.ceil(auxiliary / shares[1]))
 
-    def batches(self, is_source: npt.NDArray[np.bool_], generator: np.random.Generator) -> Iterator[Indices]:
-        """Indices of each batch, in a random order drawn from `generator`."""
+    def batches(
+        self, is_source: npt.NDArray[np.bool_], generator: np.random.Generator, lengths: Indices | None = None
+    ) -> Iterator[Indices]:
+        """Indices of each batch, in a random order drawn from `generator`.
+
+        Args:
+            is_source: bool (N,).
+            generator: of all that is random.
+            lengths: (N,) of the samples, where those of about the same length should go together.
+        """
+        batches = self._random(is_source, generator)
+        return batches if lengths is None else _grouped(batches, is_source, lengths, generator)
+
+    def _random(self, is_source: npt.NDArray[np.bool_], generator: np.random.Generator) -> Iterator[Indices]:
         own, other = np.flatnonzero(is_source), np.flatnonzero(~is_source)
         count = self.count(len(own), len(other))
         shares = self._shares(len(own), len(other))
@@ -58,6 +74,29 @@ class BatchPlan:
             return None
         own = min(max(round(self.size * self.source_fraction), 1), self.size - 1)
         return own, self.size - own
+
+
+def _grouped(
+    batches: Iterator[Indices], is_source: npt.NDArray[np.bool_], lengths: Indices, generator: np.random.Generator
+) -> Iterator[Indices]:
+    """The same samples in as many batches of the same sizes, exchanged among `_GROUP` of them by origin and length."""
+    while group := list(islice(batches, _GROUP)):
+        every = np.concatenate(group)
+        ranked = [indices[np.argsort(lengths[indices], kind="stable")] for indices in _by_origin(every, is_source)]
+        taken = [0, 0]
+        sorted_: list[Indices] = []
+        for batch in group:
+            parts = []
+            for origin, indices in enumerate(_by_origin(batch, is_source)):
+                parts.append(ranked[origin][taken[origin] : taken[origin] + len(indices)])
+                taken[origin] += len(indices)
+            sorted_.append(np.concatenate(parts))
+        for number in generator.permutation(len(sorted_)):
+            yield sorted_[number]
+
+
+def _by_origin(indices: Indices, is_source: npt.NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    return indices[is_source[indices]], indices[~is_source[indices]]
 
 
 def _once(pool: Indices, count: int, generator: np.random.Generator) -> Iterator[Indices]:

@@ -128,7 +128,7 @@ def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epo
 
 def _window_batches(window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int) -> Iterator[Batch]:
     generator = numpy_generator(seed, "batches", epoch, index)
-    for number, indices in enumerate(plan.batches(window.is_source, generator)):
+    for number, indices in enumerate(plan.batches(window.is_source, generator, window.lengths)):
         if number >= skip:
             yield window.batch(indices)
 

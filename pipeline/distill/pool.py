@@ -13,9 +13,9 @@ import torch
 
 @dataclass(frozen=True)
 class Batch:
-    """One optimiser step's samples: inputs float32 (B, ...), logits (B, K), labels (B,) or (B, T)."""
+    """One optimiser step's samples: B inputs as a model takes them, logits (B, K), labels (B,) or (B, T)."""
 
-    inputs: torch.Tensor
+    inputs: Any
     logits: torch.Tensor
     labels: torch.Tensor
 
@@ -25,22 +25,25 @@ class Window:
     """Decoded samples held in memory together, on the training device.
 
     Attributes:
-        stored: (N, ...) samples in stored form, a quarter of the size of an image's inputs.
+        stored: (N, ...) samples in stored form, a quarter of the size of an image's inputs; objects stay an array.
         logits: (N, K) float32.
         labels: int64 (N,), -1 unknown; for regression float32 (N, T), NaN unknown.
         is_source: bool (N,).
-        to_inputs: stored batch -> float32 inputs.
+        to_inputs: stored batch -> inputs.
+        lengths: (N,) by which samples go together in a batch; None where all are alike.
     """
 
-    stored: torch.Tensor
+    stored: torch.Tensor | npt.NDArray[Any]
     logits: torch.Tensor
     labels: torch.Tensor
     is_source: npt.NDArray[np.bool_]
-    to_inputs: Callable[[torch.Tensor], torch.Tensor]
+    to_inputs: Callable[[Any], Any]
+    lengths: npt.NDArray[np.int64] | None = None
 
     def batch(self, indices: npt.NDArray[Any]) -> Batch:
-        chosen = torch.from_numpy(indices).to(self.stored.device)
-        return Batch(self.to_inputs(self.stored[chosen]), self.logits[chosen], self.labels[chosen])
+        chosen = torch.from_numpy(indices).to(self.logits.device)
+        stored = self.stored[chosen] if isinstance(self.stored, torch.Tensor) else self.stored[indices]
+        return Batch(self.to_inputs(stored), self.logits[chosen], self.labels[chosen])
 
 
 class Pool(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from pipeline.kinds.base import Members, Stored
-from pipeline.npy import from_npy, from_npys, to_npy, to_npys
+from pipeline.kinds.base import Arrays, Members, Stored
+from pipeline.npy import from_npy, from_npys, to_npys
 from schemas.errors import RowError, SampleError
 
 _NPY = "input.npy"
@@ -23,8 +23,8 @@ class ArrayKind:
     """Vectors of D finite numbers; stored as float32 (D,)."""
 
     column = "tensor"
-    extensions: tuple[str, ...] = (_NPY,)
-    feature: dict[str, Any] | None = None
+    mined: Sequence[str] = ()
+    features: Mapping[str, dict[str, Any]] = {}
     dtype: np.dtype[Any] = np.dtype(np.float32)
     natural_bounds: tuple[float, float] | None = None
 
@@ -50,9 +50,11 @@ class ArrayKind:
             raise SampleError("holds a value that is missing or not a finite float32")
         return vector
 
-    def encode(self, stored: Stored) -> bytes:
-        """A `.npy` file; stored is float32 (D,)."""
-        return to_npy(np.asarray(stored, np.float32))
+    def shape_of(self, sample: Stored) -> tuple[int, ...]:
+        return sample.shape
+
+    def stack(self, samples: Sequence[Stored]) -> Stored:
+        return np.stack(samples)
 
     def to_inputs(self, stored: Stored | torch.Tensor) -> torch.Tensor:
         """float32 (N, D) -> a copy of the same."""
@@ -65,33 +67,50 @@ class ArrayKind:
         vectors: npt.NDArray[np.float32] = inputs.detach().to("cpu", torch.float32, copy=True).numpy()
         return vectors
 
-    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
-        return pa.list_(pa.float32(), shape[0])
+    def lengths(self, stored: Stored) -> None:
+        return None
 
-    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
-        return pa.FixedSizeListArray.from_arrays(pa.array(stored.reshape(-1), pa.float32()), stored.shape[1])
+    def observe(self, stored: Stored) -> dict[str, list[float]]:
+        return {"low": stored.min(axis=0).tolist(), "high": stored.max(axis=0).tolist()}
 
-    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
-        vectors = _vectors(column, shape).astype(np.float32)
+    def blank(self, shape: tuple[int, ...]) -> Stored:
+        return np.zeros((1, *shape), self.dtype)
+
+    def arrow_types(self, shape: tuple[int, ...]) -> dict[str, pa.DataType]:
+        return {self.column: pa.list_(pa.float32(), shape[0])}
+
+    def to_columns(self, keys: Sequence[str], stored: Stored, shape: tuple[int, ...]) -> Arrays:
+        values = pa.array(stored.reshape(-1), pa.float32())
+        return {self.column: pa.FixedSizeListArray.from_arrays(values, stored.shape[1])}
+
+    def from_columns(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Stored:
+        vectors = _vectors(batch[self.column], shape).astype(np.float32)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             raise RowError(int(finite.argmin()), _NOT_FINITE)
         return vectors
 
-    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+    def problems(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+        column = batch[self.column]
         present = np.flatnonzero(column.is_valid())
         finite = np.isfinite(_vectors(column.drop_null(), shape)).all(axis=1)
         for row in present[~finite].tolist():
             yield row, _NOT_FINITE
 
-    def to_members(self, column: pa.Array) -> Members:
-        return {_NPY: to_npys(self.from_column(column, (column.type.list_size,)))}
+    def extensions(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        return (_NPY,)
 
-    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
-        return self.to_column(keys, from_npys(members[_NPY], self.dtype, shape))
+    def to_members(self, batch: pa.RecordBatch) -> Members:
+        return {_NPY: to_npys(self.from_columns(batch, (batch[self.column].type.list_size,)))}
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> Arrays:
+        return self.to_columns(keys, from_npys(members[_NPY], self.dtype, shape), shape)
 
     def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape) * self.dtype.itemsize
+
+    def values_per_sample(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         return len(shape) == 1

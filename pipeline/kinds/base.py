@@ -10,8 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from pipeline.text.sentences import Sentences
+
 Stored = npt.NDArray[Any]
-"""Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays."""
+"""Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays, objects (N,) for text."""
+
+Inputs = torch.Tensor | Sentences
+"""N samples as a model takes them."""
+
+Arrays = dict[str, pa.Array]
+"""A sample's columns by name, N rows each."""
 
 Members = Mapping[str, Sequence[bytes]]
 """Files in a WebDataset tar: extension -> N files, one per sample."""
@@ -20,78 +28,107 @@ Members = Mapping[str, Sequence[bytes]]
 class Kind(Protocol):
     """How one kind of sample is decoded, shown to a model and stored again.
 
-    `decode` and `encode` treat one sample without the leading N; the others treat a batch.
-    `to_stored(to_inputs(x)) == x`, `decode(encode(x)) == x` and `from_column(to_column(keys, x)) == x` hold for every
-    stored x, so that a label made for the stored form belongs to exactly what a reader will see.
+    `decode` and `shape_of` treat one sample; the others treat a batch, a record batch with the sample's columns (and
+    others), or what a sample of some shape takes. `from_columns(to_columns(keys, x, shape), shape) == x` holds for
+    every stored x, so that a label made for the stored form belongs to exactly what a reader will see.
 
     A new kind is a class in a file of this folder and a line in `schemas.registry.KINDS`.
     """
 
     column: str
-    """Name of its Parquet column: image or tensor."""
+    """What a source is asked for, and the Parquet column that no sample lacks: image, tensor or text."""
 
-    extensions: tuple[str, ...]
-    """Of its members in a WebDataset tar: png or input.npy."""
+    mined: Sequence[str]
+    """Columns that only auxiliary samples may have a value in."""
 
-    feature: dict[str, Any] | None
-    """Its column's feature for Hugging Face `datasets`, None where the Arrow type says it all."""
+    features: Mapping[str, dict[str, Any]]
+    """For Hugging Face `datasets`, of those columns whose Arrow type does not say it all."""
 
     dtype: np.dtype[Any]
     """Of the stored form."""
 
     natural_bounds: tuple[float, float] | None
-    """Valid range of every input, None where only the data can tell."""
+    """Valid range of every input, None where only the data can tell or there is none."""
 
-    def decode(self, payload: Any) -> Stored:
+    def decode(self, payload: Any) -> Any:
         """One stored sample from what a source holds.
 
         Raises:
             SampleError: the payload is broken; the message says how.
         """
 
-    def encode(self, stored: Stored) -> bytes:
-        """The bytes that go into a data set, the same for the same sample."""
+    def shape_of(self, sample: Any) -> tuple[int, ...]:
+        """Of what `decode` gave."""
 
-    def to_inputs(self, stored: Stored | torch.Tensor) -> torch.Tensor:
-        """float32 in the user's input space; a tensor stays on its device."""
+    def stack(self, samples: Sequence[Any]) -> Stored:
+        """N > 0 samples of one shape, as `decode` gives them."""
 
-    def to_stored(self, inputs: torch.Tensor) -> Stored:
-        """The nearest storable samples."""
+    def to_inputs(self, stored: Stored | torch.Tensor) -> Inputs:
+        """As a model takes them: float32 in the user's input space, or sentences. A tensor stays on its device."""
 
-    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
-        """Type of the column for stored samples of `shape`."""
+    def lengths(self, stored: Stored) -> npt.NDArray[np.int64] | None:
+        """(N,) by which samples go together in a batch at little padding; None where all are alike."""
 
-    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
-        """N keys and stored samples (N, ...) -> column of N rows."""
+    def observe(self, stored: Stored) -> dict[str, list[float]]:
+        """Least and greatest value per feature, `low` and `high`, of N > 0 samples; empty where nobody needs it."""
 
-    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
-        """Column of N rows -> stored samples (N, *shape), in memory of their own.
+    def blank(self, shape: tuple[int, ...]) -> Stored:
+        """One sample, to see what a model makes of it."""
+
+    def arrow_types(self, shape: tuple[int, ...]) -> dict[str, pa.DataType]:
+        """Names and types of the columns for stored samples of `shape`."""
+
+    def to_columns(self, keys: Sequence[str], stored: Stored, shape: tuple[int, ...]) -> Arrays:
+        """N keys and stored samples of `shape` -> columns of N rows."""
+
+    def from_columns(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Stored:
+        """N rows -> stored samples, in memory of their own.
 
         Raises:
             RowError: a row is broken or of another shape.
         """
 
-    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+    def problems(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
         """(row, what is wrong) of every one of N samples that is seen to be broken at little cost; not of null.
 
-        `from_column` may find more.
+        Args:
+            batch: with the column `key` besides.
+            shape: of the samples.
+
+        `from_columns` may find more.
         """
 
-    def to_members(self, column: pa.Array) -> Members:
-        """Column -> files in a tar."""
+    def extensions(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Of the members in a WebDataset tar: png or input.npy; every sample has them."""
 
-    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
-        """Files in a tar -> column, as `to_column` makes it. Images are not decoded.
+    def to_members(self, batch: pa.RecordBatch) -> Members:
+        """N rows -> files in a tar."""
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> Arrays:
+        """Files in a tar -> columns, as `to_columns` makes them. Images are not decoded.
 
         Raises:
             RowError: a file cannot be such a sample.
         """
 
     def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
-        """What one stored sample of this shape takes at most."""
+        """What one stored sample takes at most, of any shape: also of one that does not fit."""
+
+    def values_per_sample(self, shape: tuple[int, ...]) -> int:
+        """Values in the longest column of one sample, at most."""
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether stored samples can have this shape."""
 
     def describe(self, shape: tuple[int, ...]) -> str:
         """A sample's shape in the user's words, for messages."""
+
+
+class TensorKind(Kind, Protocol):
+    """A kind whose inputs are tensors, in which a climb can move."""
+
+    def to_inputs(self, stored: Stored | torch.Tensor) -> torch.Tensor:
+        """float32 in the user's input space."""
+
+    def to_stored(self, inputs: torch.Tensor) -> Stored:
+        """The nearest storable samples; `to_stored(to_inputs(x)) == x` for every stored x."""

@@ -6,7 +6,7 @@ import io
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.kinds.base import Members, Stored
+from pipeline.kinds.base import Arrays, Members, Stored
 from pipeline.kinds.png import header_problem, png_problem
 from schemas.errors import RowError, SampleError
 
@@ -43,8 +43,8 @@ class ImageKind:
     """
 
     column = "image"
-    extensions: tuple[str, ...] = ("png",)
-    feature: dict[str, Any] | None = {"_type": "Image"}  # noqa: RUF012
+    mined: Sequence[str] = ()
+    features: Mapping[str, dict[str, Any]] = {"image": {"_type": "Image"}}
     dtype: np.dtype[Any] = np.dtype(np.uint8)
     natural_bounds: tuple[float, float] | None = (0.0, 1.0)
 
@@ -66,12 +66,11 @@ class ImageKind:
             return _to_stored(self._convert(_from_pixels(payload)))
         raise SampleError(f"neither image bytes nor pixels, but {type(payload).__name__}")
 
-    def encode(self, stored: Stored) -> bytes:
-        """PNG without metadata; stored is uint8 (C, H, W)."""
-        pixels = stored[0] if stored.shape[0] == 1 else stored.transpose(1, 2, 0)
-        sink = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(sink, "PNG")
-        return sink.getvalue()
+    def shape_of(self, sample: Stored) -> tuple[int, ...]:
+        return sample.shape
+
+    def stack(self, samples: Sequence[Stored]) -> Stored:
+        return np.stack(samples)
 
     def to_inputs(self, stored: Stored | torch.Tensor) -> torch.Tensor:
         """uint8 (N, C, H, W) -> float32 in [0, 1]."""
@@ -84,25 +83,35 @@ class ImageKind:
         pixels: npt.NDArray[np.uint8] = levels.to(torch.uint8).cpu().numpy()
         return pixels
 
-    def arrow_type(self, shape: tuple[int, ...]) -> pa.DataType:
-        return IMAGE_TYPE
+    def lengths(self, stored: Stored) -> None:
+        return None
 
-    def to_column(self, keys: Sequence[str], stored: Stored) -> pa.Array:
-        return _column(keys, [self.encode(image) for image in stored])
+    def observe(self, stored: Stored) -> dict[str, list[float]]:
+        return {}
 
-    def from_column(self, column: pa.Array, shape: tuple[int, ...]) -> Stored:
-        stored = np.empty((len(column), *shape), self.dtype)
-        for row, data in enumerate(column.field("bytes").to_pylist()):
+    def blank(self, shape: tuple[int, ...]) -> Stored:
+        return np.zeros((1, *shape), self.dtype)
+
+    def arrow_types(self, shape: tuple[int, ...]) -> dict[str, pa.DataType]:
+        return {self.column: IMAGE_TYPE}
+
+    def to_columns(self, keys: Sequence[str], stored: Stored, shape: tuple[int, ...]) -> Arrays:
+        return {self.column: _column(keys, [to_png(image) for image in stored])}
+
+    def from_columns(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Stored:
+        stored = np.empty((batch.num_rows, *shape), self.dtype)
+        for row, data in enumerate(batch[self.column].field("bytes").to_pylist()):
             try:
                 stored[row] = _read_png(data, shape)
             except SampleError as error:
                 raise RowError(row, str(error)) from None
         return stored
 
-    def problems(self, keys: pa.Array, column: pa.Array, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+    def problems(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Iterator[tuple[int, str]]:
+        column = batch[self.column]
         # A reader may write the image under this name, which therefore is the key's.
         paths = column.field("path")
-        different = pc.not_equal(paths, pc.binary_join_element_wise(keys, "png", ".")).fill_null(False)
+        different = pc.not_equal(paths, pc.binary_join_element_wise(batch["key"], "png", ".")).fill_null(False)
         for row in np.flatnonzero(pc.and_(different, column.is_valid())).tolist():
             yield row, f"its image has the path {paths[row].as_py()!r}, must be KEY.png"
         for row, data in enumerate(column.field("bytes").to_pylist()):
@@ -110,13 +119,19 @@ class ImageKind:
             if problem is not None and column[row].is_valid:
                 yield row, problem
 
-    def to_members(self, column: pa.Array) -> Members:
-        return {"png": column.field("bytes").to_pylist()}
+    def extensions(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        return ("png",)
 
-    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> pa.Array:
-        return _column(keys, members["png"])
+    def to_members(self, batch: pa.RecordBatch) -> Members:
+        return {"png": batch[self.column].field("bytes").to_pylist()}
+
+    def from_members(self, keys: Sequence[str], members: Members, shape: tuple[int, ...]) -> Arrays:
+        return {self.column: _column(keys, members["png"])}
 
     def bytes_per_sample(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape)
+
+    def values_per_sample(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape)
 
     def fits(self, shape: tuple[int, ...]) -> bool:
@@ -133,6 +148,14 @@ class ImageKind:
         if self.size is not None and image.size != self.size[::-1]:
             image = image.resize(self.size[::-1], Image.Resampling.BICUBIC)
         return image
+
+
+def to_png(pixels: Stored) -> bytes:
+    """PNG without metadata of uint8 (C, H, W), the same bytes for the same pixels."""
+    pixels = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
+    sink = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(sink, "PNG")
+    return sink.getvalue()
 
 
 def _column(keys: Sequence[str], files: Sequence[bytes]) -> pa.Array:

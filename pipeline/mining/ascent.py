@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.mining.bounds import Bounds
+from pipeline.mining.bounds import Region
 from pipeline.mining.objectives.base import Objective
 from pipeline.mining.steps.base import StepRule
 
@@ -48,7 +48,7 @@ def ascend(
     *,
     objective: Objective,
     step_rule: StepRule,
-    bounds: Bounds,
+    bounds: Region,
     steps: int,
     step_size: float,
     step_decay: str = "constant",

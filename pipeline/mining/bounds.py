@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
+
+
+class Region(Protocol):
+    """Where the points of a climb may lie."""
+
+    def project(self, inputs: torch.Tensor, parents: torch.Tensor) -> torch.Tensor:
+        """The point of the region near `inputs`, (N, ...) -> (N, ...)."""
 
 
 @dataclass(frozen=True)

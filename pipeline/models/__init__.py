@@ -1,12 +1,17 @@
 """Load a model from its spec, wrap it, check it, save it; and a few reference nets."""
 
+from pipeline.models.base import AnyModel, unwrap
 from pipeline.models.factory import build_model
 from pipeline.models.load import Role, check_outputs, compatible, freeze, frozen, load_model, pick_device
+from pipeline.models.text import TextModel
+from pipeline.models.tokenizers import load_tokenizer
 from pipeline.models.weights import count_parameters, fit_weights, read_weights, weights_bytes, weights_sha256
-from pipeline.models.wrapper import Wrapped, unwrap
+from pipeline.models.wrapper import Wrapped
 
 __all__ = [
+    "AnyModel",
     "Role",
+    "TextModel",
     "Wrapped",
     "build_model",
     "check_outputs",
@@ -16,6 +21,7 @@ __all__ = [
     "freeze",
     "frozen",
     "load_model",
+    "load_tokenizer",
     "pick_device",
     "read_weights",
     "unwrap",

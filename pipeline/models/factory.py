@@ -9,11 +9,13 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from pipeline.models.messages import one_line
 from schemas.errors import UserError
@@ -48,8 +50,10 @@ def build_model(
         UserError: the factory cannot be imported or called with these arguments, fails, or returns no nn.Module.
     """
     where = f"{role}.factory = {factory!r}"
-    function = resolve(factory, locate, role=role)
-    arguments = _arguments(function, kwargs, defaults, zoo=factory.startswith(ZOO_PREFIX), where=where, role=role)
+    zoo = factory.startswith(ZOO_PREFIX)
+    takes = f"zoo:NAME ({', '.join(ZOO.names)}), package.module:callable or path/to/file.py:callable"
+    function = _zoo(factory.removeprefix(ZOO_PREFIX), where) if zoo else resolve(factory, locate, where, takes=takes)
+    arguments = _arguments(function, kwargs, defaults, zoo=zoo, where=where, role=role)
     try:
         model = function(**arguments)
     except UserError as error:
@@ -61,30 +65,47 @@ def build_model(
     return model
 
 
-def resolve(factory: str, locate: Callable[[str], str], *, role: str) -> Callable[..., Any]:
+def resolve(factory: str, locate: Callable[[str], str], where: str, *, takes: str) -> Callable[..., Any]:
     """Import the callable that `factory` names; a file's code runs only here, because the config names it.
+
+    Args:
+        factory: `package.module:callable` or `path/to/file.py:callable`.
+        locate: makes a path of the config absolute.
+        where: the setting, for messages.
+        takes: the forms that the setting may have, for messages.
 
     Raises:
         UserError: it does not import, has no such attribute, or is not callable.
     """
-    where = f"{role}.factory = {factory!r}"
-    if factory.startswith(ZOO_PREFIX):
-        try:
-            found = ZOO.load(factory.removeprefix(ZOO_PREFIX))
-        except UserError as error:
-            raise UserError(f"{where}: {error}") from error
-    else:
-        module_name, colon, attribute = factory.rpartition(":")
-        if not (colon and module_name and attribute):
-            takes = f"zoo:NAME ({', '.join(ZOO.names)}), package.module:callable or path/to/file.py:callable"
-            raise UserError(f"{where}: takes {takes}")
-        module = _import(module_name, locate, where)
-        if not hasattr(module, attribute):
-            raise UserError(f"{where}: {module_name} has no {attribute!r}; it has {_listed(_callables(module))}")
-        found = getattr(module, attribute)
+    module_name, colon, attribute = factory.rpartition(":")
+    if not (colon and module_name and attribute):
+        raise UserError(f"{where}: takes {takes}")
+    module = _import(module_name, locate, where)
+    if not hasattr(module, attribute):
+        raise UserError(f"{where}: {module_name} has no {attribute!r}; it has {_listed(_callables(module))}")
+    found = getattr(module, attribute)
     if isinstance(found, nn.Module) or not callable(found):
-        raise UserError(f"{where}: is of type {type(found).__name__}; must be a class or function that makes a model")
+        raise UserError(f"{where}: is of type {type(found).__name__}; must be a class or function to call")
     return found  # type: ignore[no-any-return]
+
+
+def refuse_lazy(model: nn.Module, where: str) -> None:
+    """Refuse a model with layers that get their sizes from the first inputs.
+
+    Raises:
+        UserError: it has one.
+    """
+    tensors = chain(model.named_parameters(), model.named_buffers())
+    lazy = next((name for name, tensor in tensors if is_lazy(tensor)), None)
+    if lazy is not None:
+        raise UserError(f"{where}: {lazy!r} is of a lazy layer; give every layer its sizes")
+
+
+def _zoo(name: str, where: str) -> Callable[..., Any]:
+    try:
+        return ZOO.load(name)  # type: ignore[no-any-return]
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def _import(name: str, locate: Callable[[str], str], where: str) -> ModuleType:

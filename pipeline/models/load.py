@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
-from pipeline.models.factory import build_model
+from pipeline.models.base import AnyModel
+from pipeline.models.factory import build_model, refuse_lazy
+from pipeline.models.load_text import load_text_model
 from pipeline.models.messages import one_line
+from pipeline.models.places import HF_PREFIX
 from pipeline.models.weights import fit_weights, read_weights
 from pipeline.models.wrapper import Wrapped
 from pipeline.seeds import derive_seed
+from pipeline.text.sentences import Sentences
 from schemas.errors import UserError
 from schemas.sections import ModelConfig
 
@@ -33,7 +35,9 @@ def load_model(
     classes: int | None,
     seed: int,
     device: torch.device | str,
-) -> Wrapped:
+    kind: str = "array",
+    max_length: int = 128,
+) -> AnyModel:
     """Build a model and load its weights.
 
     Initial weights depend on (seed, role) only, and the global random state stays as it was. A teacher without
@@ -43,31 +47,42 @@ def load_model(
         config: section [teacher] or [student].
         locate: makes a path of the config absolute.
         role: which of the two sections it is.
-        shape: of one sample, (C, H, W) or (D,); a zoo model takes `channels` or `inputs` from it.
-        classes: number of outputs where it is known; a zoo model takes it.
+        shape: of one sample, (C, H, W) or (D,); a zoo model takes `channels` or `inputs` from it. Not used for text.
+        classes: number of outputs where it is known; a zoo model and a new classifier of transformers take it.
         seed: of the run.
         device: where the model goes.
+        kind: of the samples; "text" gives a `TextModel`, anything else a `Wrapped`.
+        max_length: tokens of a text at most.
 
     Raises:
-        UserError: the factory or the weights are wrong.
+        UserError: the factory, the weights or the tokenizer are wrong.
     """
+    device = torch.device(device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derive_seed(seed, role))
+        if kind == "text":
+            return load_text_model(config, locate, role=role, classes=classes, max_length=max_length).to(device)
+        return _load_tensor_model(config, locate, role, shape, classes).to(device)
+
+
+def _load_tensor_model(
+    config: ModelConfig, locate: Callable[[str], str], role: Role, shape: tuple[int, ...], classes: int | None
+) -> Wrapped:
+    if config.factory.startswith(HF_PREFIX) or config.tokenizer is not None or config.layers is not None:
+        raise UserError(
+            f'{role}: hf: models, tokenizer and layers are for text; set data.kind = "text", or leave them out'
+        )
     defaults: dict[str, Any] = {"inputs": math.prod(shape)}
     if len(shape) == 3:
         defaults["channels"] = shape[0]
     if classes is not None:
         defaults["classes"] = classes
-    device = torch.device(device)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(derive_seed(seed, role))
-        inner = build_model(config.factory, config.kwargs, defaults, locate, role=role)
-    tensors = chain(inner.named_parameters(), inner.named_buffers())
-    lazy = next((name for name, tensor in tensors if is_lazy(tensor)), None)
-    if lazy is not None:
-        raise UserError(f"{role}.factory = {config.factory!r}: {lazy!r} is of a lazy layer; give every layer its sizes")
+    inner = build_model(config.factory, config.kwargs, defaults, locate, role=role)
+    refuse_lazy(inner, f"{role}.factory = {config.factory!r}")
     if config.weights is not None:
         url = locate(config.weights)
         fit_weights(inner, read_weights(url), f"{role}.weights = {url}")
-    return Wrapped(inner, config.mean, config.std).to(device)
+    return Wrapped(inner, config.mean, config.std)
 
 
 def freeze(model: Model) -> Model:
@@ -91,12 +106,12 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 @torch.no_grad()
-def check_outputs(model: Wrapped, sample_inputs: Tensor, role: Role, classes: int | None) -> int:
+def check_outputs(model: AnyModel, sample_inputs: Tensor | Sentences, role: Role, classes: int | None) -> int:
     """Width K of the logits, from one forward pass in eval mode; training flags come back as they were.
 
     Args:
         model: as `load_model` returns it.
-        sample_inputs: (N, C, H, W) or (N, D) float32 in the user's space; a few samples.
+        sample_inputs: a few samples: (N, C, H, W) or (N, D) float32 in the user's space, or sentences.
         role: section of the config, for messages.
         classes: what the data has, None where unknown.
 
@@ -106,12 +121,12 @@ def check_outputs(model: Wrapped, sample_inputs: Tensor, role: Role, classes: in
     training = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        width = model(sample_inputs.to(model.mean.device)).shape[1]
+        width = model(sample_inputs.to(model.device)).shape[1]
     except UserError as error:
         raise UserError(f"{role}: {error}") from error
     except Exception as error:
-        shape = tuple(sample_inputs.shape)
-        raise UserError(f"{role}: its forward pass on inputs of shape {shape} raised {one_line(error)}") from error
+        shaped = f"inputs of shape {tuple(sample_inputs.shape)}" if isinstance(sample_inputs, Tensor) else "sentences"
+        raise UserError(f"{role}: its forward pass on {shaped} raised {one_line(error)}") from error
     finally:
         for module, flag in training:
             module.training = flag

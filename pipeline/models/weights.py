@@ -16,8 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.base import unwrap
 from pipeline.models.messages import one_line
-from pipeline.models.wrapper import unwrap
 from pipeline.storage import read_file
 from schemas.errors import UserError, clipped
 
@@ -39,8 +39,9 @@ def read_weights(url: str) -> dict[str, Tensor]:
     """
     suffix = PurePosixPath(url).suffix.lower()
     if suffix == ".safetensors":
+        data = _read(url)
         try:
-            return safetensors.torch.load(_read(url))
+            return safetensors.torch.load(data)
         except Exception as error:  # its own, and what becomes of names, shapes and types that torch does not have
             raise UserError(f"{url}: not a whole safetensors file: {one_line(error)}") from error
     if suffix not in _TORCH_SUFFIXES:

@@ -1,4 +1,4 @@
-"""The wrapper round every model: inputs in the user's space, logits out."""
+"""The wrapper round models of images and vectors: inputs in the user's space, logits out."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.base import AnyModel, as_logits
 from schemas.errors import UserError
 
 
-class Wrapped(nn.Module):
+class Wrapped(AnyModel):
     """A user's model that takes inputs in the user's space and returns (N, K) logits.
 
     Normalises `(inputs - mean) / std` along dimension 1 (channels of images, features of vectors), calls `inner`, and
@@ -40,17 +41,7 @@ class Wrapped(nn.Module):
             UserError: mean or std does not fit the inputs, or the model does not return floating (N, K).
         """
         mean, std = _along_features(self.mean, "mean", inputs), _along_features(self.std, "std", inputs)
-        logits = _logits(self.inner((inputs - mean) / std))
-        if logits.ndim == 1:
-            logits = logits[:, None]
-        if logits.ndim != 2 or logits.shape[0] != inputs.shape[0]:
-            raise UserError(f"returns shape {tuple(logits.shape)} for {inputs.shape[0]} samples; must be (N, K) logits")
-        return logits
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The user's own model."""
-    return model.inner if isinstance(model, Wrapped) else model
+        return as_logits(self.inner((inputs - mean) / std), len(inputs))
 
 
 def _along_features(values: Tensor, name: str, inputs: Tensor) -> Tensor:
@@ -60,17 +51,3 @@ def _along_features(values: Tensor, name: str, inputs: Tensor) -> Tensor:
             f"{name} has {len(values)} values but inputs have {inputs.shape[1]} {what}; give as many, or one"
         )
     return values.view(-1, *[1] * (inputs.ndim - 2))
-
-
-def _logits(output: object) -> Tensor:
-    if not isinstance(output, Tensor):
-        output = getattr(output, "logits", output)
-    if isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise UserError(
-            f"returns {type(output).__name__}; must be a tensor, an object with .logits, or a tuple of tensors"
-        )
-    if not output.is_floating_point():
-        raise UserError(f"returns {output.dtype}; must be floating (N, K) logits")
-    return output

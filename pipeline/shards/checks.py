@@ -34,6 +34,8 @@ def wrong_rows(batch: pa.RecordBatch, kind: Kind, labels: LabelColumn, codec: Co
         known = true(batch[name].is_valid())
         yield own & known, f"is a source sample with a {name}"
         yield mined & ~known, f"is an auxiliary sample without {name}"
+    for name in kind.mined:
+        yield own & true(batch[name].is_valid()), f"is a source sample with {name}, which only auxiliary ones have"
     yield from _wrong_climbs(batch)
     yield from labels.wrong(batch["label"])
     yield from _wrong_logits(batch["teacher_logits"], codec)

@@ -6,7 +6,6 @@ use meets these limits; `bpkd export` keeps to them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from pipeline.shards.rows import RowFormat
@@ -49,7 +48,7 @@ def extent(rows: RowFormat) -> Extent:
     """Of a data set's row."""
     targets = rows.targets if rows.task == "regression" else 0
     size = rows.kind_.bytes_per_sample(rows.shape) + rows.codec_.bytes_per_sample(rows.width) + 16 + 4 * targets
-    return Extent(size, max(math.prod(rows.shape), rows.width, targets))
+    return Extent(size, max(rows.kind_.values_per_sample(rows.shape), rows.width, targets))
 
 
 def sample_bytes(rows: RowFormat) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class PartsPool:
         self._rows, self._device = rows, device
         self._groups = group([part for part in parts if part.samples], limit, numpy_generator(seed, "windows"))
         self.sizes = [_size(parts) for parts in self._groups]
+        self._is_tensor = rows.kind_.dtype != np.dtype(object)
 
     def load(self, index: int) -> Window:
         """Window `index`.
@@ -43,23 +45,24 @@ class PartsPool:
             BpkdError: a part does not hold as many samples as it promised.
         """
         window = self._allocate(sum(self.sizes[index]))
+        stored: Any = window.stored
         start = 0
         for part in self._groups[index]:
             rows = part.rows()
             if len(rows) != part.samples:
                 raise BpkdError(f"{part} gave {len(rows)} samples, promised were {part.samples}")
             place = slice(start, start + len(rows))
-            window.stored[place] = torch.from_numpy(rows.stored)
+            stored[place] = torch.from_numpy(rows.stored) if self._is_tensor else rows.stored
             window.logits[place] = rows.logits
             window.labels[place] = torch.from_numpy(rows.labels)
             window.is_source[place] = rows.is_source
             start = place.stop
-        return window
+        return window if self._is_tensor else replace(window, lengths=self._rows.kind_.lengths(stored))
 
     def _allocate(self, count: int) -> Window:
-        rows, labels = self._rows, self._rows.labels_
+        rows, labels, dtype = self._rows, self._rows.labels_, self._rows.kind_.dtype
         return Window(
-            stored=self._empty((count, *rows.shape), rows.kind_.dtype),
+            stored=self._empty((count, *rows.shape), dtype) if self._is_tensor else np.empty(count, dtype),
             logits=self._empty((count, rows.width), np.dtype(np.float32)),
             labels=self._empty((count, *labels.shape), labels.dtype),
             is_source=np.empty(count, np.bool_),

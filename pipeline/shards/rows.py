@@ -19,7 +19,7 @@ from pipeline.shards.checks import refuse_first, wrong_keys, wrong_rows
 from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
 from pipeline.shards.origins import AUXILIARY, SOURCE
 from schemas.errors import RowError, SampleError, UserError
-from schemas.registry import CODECS, KINDS
+from schemas.registry import CODECS, DELTAS, KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Rows:
 
     Attributes:
         keys: N unique names.
-        stored: (N, ...) samples in stored form.
+        stored: (N, ...) samples in stored form; (N,) objects for text.
         labels: int64 (N,), -1 where unknown; for regression float32 (N, T), NaN where unknown.
         logits: (N, K) float32 teacher outputs.
         is_source: bool (N,), False for auxiliary samples.
@@ -74,6 +74,7 @@ class RowFormat:
         task: classification or regression.
         targets: T, numbers per label in regression.
         class_names: names of the classes where known.
+        delta: name in DELTAS, where text has perturbed embeddings.
     """
 
     kind: str
@@ -83,11 +84,13 @@ class RowFormat:
     task: Literal["classification", "regression"]
     targets: int = 1
     class_names: tuple[str, ...] | None = None
+    delta: str | None = None
 
     @cached_property
     def kind_(self) -> Kind:
         """What `kind` names."""
-        kind: Kind = KINDS.build(self.kind)
+        delta = None if self.delta is None else DELTAS.build(self.delta)
+        kind: Kind = KINDS.build(self.kind, delta=delta)
         return kind
 
     @cached_property
@@ -109,7 +112,7 @@ class RowFormat:
         fields = [
             pa.field("key", pa.string(), nullable=False),
             # Hugging Face takes a feature only for a field that equals its own, and its own are all nullable.
-            pa.field(self.kind_.column, self.kind_.arrow_type(self.shape)),
+            *(pa.field(name, type_) for name, type_ in self.kind_.arrow_types(self.shape).items()),
             pa.field("label", self.labels_.arrow_type),
             pa.field("teacher_logits", self.codec_.column_type(self.width), nullable=False),
             pa.field("origin", pa.string(), nullable=False),
@@ -119,7 +122,7 @@ class RowFormat:
             pa.field("gap_after", pa.float32()),
             pa.field("steps", pa.int32()),
         ]
-        known = {self.kind_.column: self.kind_.feature, "label": self.labels_.feature}
+        known = {**self.kind_.features, "label": self.labels_.feature}
         features = {field.name: known.get(field.name) or _feature(field.type) for field in fields}
         return pa.schema(fields, {"huggingface": json.dumps({"info": {"features": features}})})
 
@@ -136,7 +139,7 @@ class RowFormat:
             raise UserError(str(error)) from None
         columns = {
             "key": keys,
-            self.kind_.column: self.kind_.to_column(rows.keys, rows.stored),
+            **self.kind_.to_columns(rows.keys, rows.stored, self.shape),
             "label": self.labels_.encode(rows.labels),
             "teacher_logits": self.codec_.encode(rows.logits),
             "origin": pc.if_else(pa.array(rows.is_source), SOURCE, AUXILIARY),
@@ -165,7 +168,7 @@ class RowFormat:
         try:
             return Rows(
                 keys=keys,
-                stored=self.kind_.from_column(batch[self.kind_.column], self.shape),
+                stored=self.kind_.from_columns(batch, self.shape),
                 labels=self.labels_.decode(batch["label"]),
                 logits=self.codec_.decode(batch["teacher_logits"]),
                 is_source=pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False),

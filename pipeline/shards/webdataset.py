@@ -42,7 +42,7 @@ class WebDatasetFormat:
             check_samples(sample_bytes(rows), len(keys), "the file")
             columns = {
                 "key": pa.array(keys, pa.string()),
-                rows.kind_.column: rows.kind_.from_members(keys, members, rows.shape),
+                **rows.kind_.from_members(keys, members, rows.shape),
                 "label": rows.labels_.from_members(members),
                 "teacher_logits": rows.codec_.from_members(members, rows.width),
                 **_from_json(members["json"], rows.schema),
@@ -61,13 +61,13 @@ class WebDatasetFormat:
 
 
 def _extensions(rows: RowFormat) -> tuple[str, ...]:
-    return (*rows.kind_.extensions, *rows.labels_.extensions, *rows.codec_.extensions, "json")
+    return (*rows.kind_.extensions(rows.shape), *rows.labels_.extensions, *rows.codec_.extensions, "json")
 
 
 def _files(batch: pa.RecordBatch, rows: RowFormat) -> Iterator[tuple[str, bytes]]:
     """(name, content) of all members, sample by sample."""
     members = {
-        **rows.kind_.to_members(batch[rows.kind_.column]),
+        **rows.kind_.to_members(batch),
         **rows.labels_.to_members(batch["label"]),
         **rows.codec_.to_members(batch["teacher_logits"]),
         "json": _to_json(batch),

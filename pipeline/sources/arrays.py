@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,13 +17,15 @@ import numpy.typing as npt
 
 from pipeline.npy import npy_header
 from pipeline.sources.base import Record
-from pipeline.sources.columns import IMAGES, LABELS, VECTORS, Field, find_roles
+from pipeline.sources.columns import LABELS, Field, find_roles
+from pipeline.sources.contents import CONTENTS
 from pipeline.sources.paths import row_keys
 from pipeline.storage import open_file
-from schemas.errors import UserError
+from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
 _ROWS = 65536
+_PAIR = "; join both with np.stack([first, second], axis=1) for pairs of texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +43,21 @@ class NumpySource:
         files: URLs of `.npz` and `.npy` files. Among `.npy` files, names that differ only in a word for inputs and
             one for labels belong together (x.npy and y.npy, train_images.npy and train_labels.npy).
         columns: names of the arrays; found by name when left out. Keys are made from file and row.
-        content: image or tensor, see `Kind.column`.
+        content: image, tensor or text, see `Kind.column`. Texts are arrays of `str`, (N,) or (N, 2).
         root: directory that keys are relative to.
     """
 
     def __init__(self, files: list[str], columns: Columns, content: str, root: str) -> None:
         if columns.key is not None:
             raise UserError("data.columns.key: .npy and .npz sources take keys from file and row; leave it out")
-        given = columns.image if content == "image" else columns.features
-        if isinstance(given, list):
-            raise UserError("data.columns.features: .npy and .npz sources take one array of vectors, not a list")
+        self._kind = CONTENTS[content]
+        given = self._kind.given(columns)
+        if len(given) > 1:
+            raise UserError(
+                f"data.columns.{given[1][1]}: .npy and .npz sources take one array of {self._kind.what}{_PAIR}"
+            )
         self._files, self._columns, self._content, self._root = files, columns, content, root
-        self._given = given
+        self._given = given[0][0] if given else None
         self._open: dict[tuple[str, str | None], _Rows] = {}
 
     def sizes(self) -> list[tuple[str, int]]:
@@ -65,7 +71,8 @@ class NumpySource:
         inputs = self._rows(pair.inputs).read(start, stop)
         labels = [None] * (stop - start) if pair.labels is None else self._rows(pair.labels).read(start, stop).tolist()
         keys = row_keys(file, self._root, range(start, stop))
-        for key, payload, label in zip(keys, inputs, labels, strict=True):
+        payloads = _texts(inputs) if self._content == "text" else inputs
+        for key, payload, label in zip(keys, payloads, labels, strict=True):
             yield Record(key, payload, label)
 
     def class_names(self) -> list[str] | None:
@@ -93,12 +100,15 @@ class NumpySource:
         with _opened(file) as handle, _archive(handle, file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
         roles = find_roles(self._columns, self._content, [Field(name, payload=True) for name in names], file)
+        if len(roles.payload) > 1:
+            raise UserError(f"{file}: {' and '.join(roles.payload)} are two arrays{_PAIR}")
         return _Pair((file, roles.payload[0]), None if roles.label is None else (file, roles.label))
 
     def _side_by_side(self, files: list[str]) -> dict[str, _Pair]:
         """`.npy` files by role: the words in their names say which are labels, and of what."""
         inputs: dict[tuple[str, ...], str] = {}
         labels: dict[tuple[str, ...], str] = {}
+        self._refuse_pairs(files)
         for file in files:
             role, group = self._role(file)
             target = labels if role == "labels" else inputs
@@ -120,6 +130,13 @@ class NumpySource:
             for group, file in inputs.items()
         }
 
+    def _refuse_pairs(self, files: list[str]) -> None:
+        """Two texts of a sample in two files are taken for two sets of samples otherwise."""
+        names = {posixpath.splitext(posixpath.basename(file))[0].lower() for file in files}
+        for first in names & self._kind.partners.keys() if self._given is None else ():
+            for second in names.intersection(self._kind.partners[first]):
+                raise UserError(f"{files[0]}: {first} and {second} are two arrays{_PAIR}")
+
     def _role(self, file: str) -> tuple[Literal["inputs", "labels"] | None, tuple[str, ...]]:
         """What a `.npy` file holds, None where it is not asked for, and what it shares with its partner."""
         folder, base = posixpath.split(file)
@@ -129,7 +146,7 @@ class NumpySource:
         if self._given is not None:
             return ("inputs" if stem == self._given else None), (folder,)
         words = re.split(r"[-_. ]", stem.lower())
-        known = IMAGES if self._content == "image" else VECTORS
+        known = self._kind.known
         rest = tuple(word for word in words if word not in LABELS and word not in known)
         # The last word says what it is: image_labels are labels, class_images are images.
         telling = [word for word in words if word in LABELS or word in known]
@@ -142,6 +159,8 @@ class NumpySource:
             raise UserError(
                 f"{file} has {count} inputs, but {pair.labels[0]} has {self._rows(pair.labels).count} labels"
             )
+        if self._content == "text":
+            self._rows(pair.inputs).check_texts()
         return count
 
     def _rows(self, place: tuple[str, str | None]) -> _Rows:
@@ -176,6 +195,12 @@ class _Rows:
         self.count, self._shape = shape[0], shape[1:]
         self._start = self._handle.tell()
 
+    def check_texts(self) -> None:
+        """Raise UserError unless every row is one text or two."""
+        if self.dtype.kind != "U" or self._shape not in ((), (1,), (2,)):
+            shape = (self.count, *self._shape)
+            raise UserError(f"{self._file}: {self.dtype} {shape}; texts are arrays of str, (N,) or for pairs (N, 2)")
+
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Rows `start` to `stop`, as far as there are so many."""
         rows = max(0, min(stop, self.count) - start)
@@ -188,6 +213,15 @@ class _Rows:
         if len(data) != rows * size:
             raise UserError(f"{self._file}: cut short; its header promises {self.count} rows")
         return np.frombuffer(data, self.dtype).reshape(rows, *self._shape)
+
+
+def _texts(rows: npt.NDArray[np.str_]) -> Iterator[tuple[str, ...] | SampleError]:
+    """(N,) or (N, 2) -> the texts of every row."""
+    # NumPy makes strings of any code points, even of those that Python's own functions cannot bear.
+    codes = np.ascontiguousarray(rows).view(f"{rows.dtype.byteorder}u4").reshape(len(rows), -1 if len(rows) else 1)
+    broken = (codes.max(axis=1, initial=0) > sys.maxunicode).tolist()
+    for row in range(len(rows)):
+        yield SampleError("not Unicode") if broken[row] else tuple(rows[row : row + 1].ravel().tolist())
 
 
 def _opened(file: str) -> IO[bytes]:

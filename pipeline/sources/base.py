@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,8 @@ class Record:
 
     Attributes:
         key: unique in the source; letters, digits, `_` and `-` only, as it becomes a file name in a tar.
-        payload: encoded image bytes, a float vector, or the SampleError that reading it raised.
+        payload: encoded image bytes, a float vector, a tuple of one text or two (or of what lies there instead), or the
+            SampleError that reading it raised.
         label: class index, class name, regression target (a number, or a list of them), or None.
     """
 
@@ -26,18 +27,25 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of rows of one file: the unit of work of cache and mine.
+    """Rows of one file: the unit of work of cache and mine.
 
-    Rows `start` to `stop` (exclusive) of `file`; `index` counts the chunks of a source from 0.
+    Rows `start` to `stop` (exclusive) of `file`, or those `picked` among them; `index` counts the chunks of a source
+    from 0.
     """
 
     index: int
     file: str
     start: int
     stop: int
+    picked: tuple[int, ...] | None = None
+
+    @property
+    def rows(self) -> Sequence[int]:
+        """Their numbers in the file, ascending."""
+        return range(self.start, self.stop) if self.picked is None else self.picked
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self.rows)
 
 
 class Source(Protocol):

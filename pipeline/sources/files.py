@@ -12,6 +12,7 @@ from pipeline.storage.place import Place
 from schemas.errors import UserError
 
 IMAGE_EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+TEXT_EXTENSION = ".txt"
 
 _FORMATS = {
     ".parquet": "parquet",
@@ -24,7 +25,9 @@ _FORMATS = {
     ".npz": "numpy",
     **dict.fromkeys(IMAGE_EXTENSIONS, "folder"),
 }
-_TAKES = "Parquet, tar, CSV, JSONL, .npy, .npz or image files"
+_TAKES = "Parquet, tar, CSV, JSONL, .npy, .npz, image files or folders of .txt files"
+_IF_ALONE = {TEXT_EXTENSION: "folder"}
+"""Formats of files that may also lie about beside others: notes, licences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Listing:
 
     Attributes:
         format: name in SOURCES.
-        files: sorted URLs; for image folders the directories, globs or images as they were named.
+        files: sorted URLs; for folders of images or texts the directories, globs or files as they were named.
         root: the directory that keys are relative to.
     """
 
@@ -102,13 +105,17 @@ def expand(url: str, setting: str = "data.train") -> Item:
 def _infer(items: Sequence[Item], setting: str) -> str:
     """The one format of all items."""
     examples: dict[str, str] = {}
+    alone: dict[str, str] = {}
     for item in items:
         for file in item.files:
             format = _FORMATS.get(_extension(file))
+            if _extension(file) in _IF_ALONE and not item.is_file:
+                alone.setdefault(_IF_ALONE[_extension(file)], file)
             if format is None and item.is_file:
                 raise UserError(f"{setting}: {file} is none of {_TAKES}; data.format can name a format")
             if format is not None:
                 examples.setdefault(format, file)
+    examples = examples or alone
     if not examples:
         raise UserError(f"{setting}: {items[0].url} holds no {_TAKES}, but for example {items[0].files[0]}")
     if len(examples) > 1:

@@ -1,4 +1,4 @@
-"""Parquet files: the Hugging Face image schema, or plain columns of bytes, paths, lists or numbers."""
+"""Parquet files: the Hugging Face image schema, or plain columns of bytes, paths, lists, numbers or texts."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow.types as pt
 
 from pipeline.sources.base import Record
 from pipeline.sources.columns import Field, Roles, find_roles
+from pipeline.sources.contents import decoded
 from pipeline.sources.paths import beside, read_bytes, row_keys, user_key
 from pipeline.storage import open_file
 from schemas.errors import SampleError, UserError
@@ -27,7 +28,7 @@ class ParquetSource:
     Args:
         files: URLs.
         columns: which column holds what; found by name and type when left out.
-        content: image or tensor, see `Kind.column`.
+        content: image, tensor or text, see `Kind.column`.
         root: directory that keys are relative to.
     """
 
@@ -80,7 +81,7 @@ class ParquetSource:
     @cached_property
     def _roles(self) -> Roles:
         schema = self._file(self._files[0]).schema_arrow
-        fits = _is_image if self._content == "image" else _is_vector
+        fits = _FITS[self._content]
         fields = [Field(field.name, fits(field.type), _is_number(field.type)) for field in schema]
         return find_roles(self._columns, self._content, fields, self._files[0])
 
@@ -97,21 +98,26 @@ class ParquetSource:
             yield Record(key, payload, label)
 
     def _payloads(self, file: str, table: pa.Table) -> Iterator[Any]:
-        column, type_ = table.column(0), table.schema.field(0).type
-        if self._content == "image" and _is_image(type_):
-            return (_image(file, value) for value in column.to_pylist())
-        if self._content != "image" and table.num_columns == 1 and _is_vector(type_):
-            return _vectors(column)
-        if self._content != "image" and all(_is_number(field.type) for field in table.schema):
+        fits, numbers = _FITS[self._content], self._content == "tensor"
+        misfits = [field for field in table.schema if not fits(field.type)]
+        if not misfits and self._content == "image":
+            return (_image(file, value) for value in table.column(0).to_pylist())
+        if not misfits and self._content == "text":
+            return map(decoded, zip(*map(_utf8, table.columns), strict=True))
+        if not misfits and table.num_columns == 1:
+            return _vectors(table.column(0))
+        wrong = [field for field in misfits if not (numbers and _is_number(field.type))]
+        if numbers and not wrong and len(misfits) == table.num_columns:
             # float64 turns what is missing into NaN, which the kind reports.
             return iter(np.stack([column.cast(pa.float64()).to_numpy() for column in table.columns], axis=1))
-        takes = "bytes, {bytes, path} or paths" if self._content == "image" else "lists of numbers, or numbers"
-        raise UserError(f"{file}: column {table.column_names[0]!r} is {type_}; data.kind takes {takes}")
+        field = [*wrong, *table.schema][0]
+        raise UserError(f"{file}: column {field.name!r} is {field.type}; data.kind takes {_TAKES[self._content]}")
 
     def _file(self, file: str) -> pq.ParquetFile:
         if self._open is None or self._open[0] != file:
             try:
-                self._open = file, pq.ParquetFile(open_file(file))
+                # With it, a thread of Arrow's may hold the file when the interpreter ends, which aborts the process.
+                self._open = file, pq.ParquetFile(open_file(file), pre_buffer=False)
             except FileNotFoundError:
                 raise UserError(f"{file}: no such file") from None
             except (pa.ArrowException, OSError) as error:
@@ -155,6 +161,14 @@ def _paths(column: pa.ChunkedArray) -> list[str]:
         column = column.filter(pc.is_null(pc.struct_field(column, "bytes")))
         return [value["path"] for value in column.to_pylist() if value and value.get("path")]
     return [value for value in column.to_pylist() if value]
+
+
+def _utf8(column: pa.ChunkedArray) -> list[bytes | None]:
+    """The bytes of texts: files may promise UTF-8 and hold something else, which costs that sample and not the rest."""
+    if pt.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    values: list[bytes | None] = column.cast(pa.large_binary()).to_pylist()
+    return values
 
 
 def _vectors(column: pa.ChunkedArray) -> Iterator[Any]:
@@ -205,6 +219,15 @@ def _is_number(type_: pa.DataType) -> bool:
 def _is_text(type_: pa.DataType) -> bool:
     value = type_.value_type if pt.is_dictionary(type_) else type_
     return bool(pt.is_string(value) or pt.is_large_string(value))
+
+
+_FITS = {"image": _is_image, "tensor": _is_vector, "text": _is_text}
+_TAKES = {
+    "image": "bytes, {bytes, path} or paths",
+    "tensor": "lists of numbers, or numbers",
+    "text": "strings",
+}
+"""By content: whether a column of a type can hold samples, and what can."""
 
 
 def _damaged(file: str, error: Exception) -> UserError:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from pipeline.kinds.base import Kind, Stored
 from pipeline.sources.base import Chunk, Record, Source
+from pipeline.sources.chunks import drawn_chunks, first_chunks
 from pipeline.sources.files import Listing, find_files
 from pipeline.sources.labels import ClassLabels, Labels, Targets, numbers, resolve_classes
 from pipeline.sources.paths import relative
@@ -22,6 +24,7 @@ from schemas.config import Config
 from schemas.errors import SampleError, UserError
 from schemas.manifest import FailedSample
 from schemas.registry import KINDS, SOURCES
+from schemas.sections import DataConfig
 
 Which = Literal["train", "eval"]
 
@@ -63,7 +66,7 @@ class Samples:
         self._source, self._listing, self._data, self._which = source, listing, data, which
         self._reading = threading.Lock()
         self._labelled = data.labels or which == "eval"
-        self.chunks = list(_chunks(source, data.shard_size, data.limit if which == "train" else None))
+        self.chunks = list(_chunks(source, data, which))
         self.size = sum(len(chunk) for chunk in self.chunks)
         if not self.size:
             raise UserError(f"data.{which}: {listing.root} holds no samples")
@@ -71,16 +74,17 @@ class Samples:
         self.classes: int | None = None
         self.targets: int | None = None
         first = self._first()
-        self.shape, self._dtype = first.shape, first.dtype
+        self.shape = self.kind.shape_of(first)
         self._labels = self._find_labels(config)
 
     def fingerprint(self) -> dict[str, Any]:
         """What the samples are made from: every file, and the settings that change what is read from them."""
         settings = self._data.model_dump(
-            mode="json", include={"kind", "task", "labels", "classes", "columns", "mode", "size", "limit", "shard_size"}
+            mode="json",
+            include={"kind", "task", "labels", "classes", "columns", "mode", "size", "limit", "shuffle", "shard_size"},
         )
         if self._which == "eval":
-            settings |= {"limit": None, "labels": True}
+            settings |= {"limit": None, "shuffle": False, "labels": True}
         files = {
             relative(file, self._listing.root): {"rows": rows, **self._file_fingerprint(file)}
             for file, rows in self._source.sizes()
@@ -119,32 +123,33 @@ class Samples:
             UserError: the file is damaged, a label is wrong, or a sample's shape is not that of the first.
         """
         good: list[Record] = []
-        stored: list[Stored] = []
+        stored: list[Any] = []
         failures: list[FailedSample] = []
         with self._reading:
-            records = list(self._source.read(chunk.file, chunk.start, chunk.stop))
+            records = list(self._records(chunk))
         for record in records:
             try:
-                sample = self.kind.decode(_payload(record))
+                sample = self.kind.decode(record.payload)
             except SampleError as error:
                 place = relative(chunk.file, self._listing.root)
                 failures.append(FailedSample(key=record.key, stage="read", reason=str(error), file=place))
                 continue
-            if sample.shape != self.shape:
-                raise UserError(f"{chunk.file}: sample {record.key} is {self._unlike(sample.shape)}")
+            shape = self.kind.shape_of(sample)
+            if shape != self.shape:
+                raise UserError(f"{chunk.file}: sample {record.key} is {self._unlike(shape)}")
             good.append(record)
             stored.append(sample)
-        together = np.stack(stored) if stored else np.empty((0, *self.shape), self._dtype)
+        together = self.kind.stack(stored) if stored else self.kind.blank(self.shape)[:0]
         labels = self._labels.encode(good if self._labelled else [replace(r, label=None) for r in good], chunk.file)
         return Block([record.key for record in good], together, labels, failures)
 
-    def _first(self) -> Stored:
+    def _first(self) -> Any:
         """The first sample that can be decoded."""
         reason = ""
         for chunk in self.chunks:
-            for record in self._source.read(chunk.file, chunk.start, chunk.stop):
+            for record in self._records(chunk):
                 try:
-                    return self.kind.decode(_payload(record))
+                    return self.kind.decode(record.payload)
                 except SampleError as error:
                     reason = reason or f"sample {record.key}: {error}"
         raise UserError(f"data.{self._which}: none of {self.size} samples can be read; the first is {reason}")
@@ -164,18 +169,24 @@ class Samples:
     def _target_width(self) -> int | None:
         """Length of the first target in the first chunk, None where it has none."""
         chunk = self.chunks[0]
-        records = self._source.read(chunk.file, chunk.start, chunk.stop) if self._labelled else iter(())
+        records = self._records(chunk) if self._labelled else iter(())
         targets = (numbers(record, chunk.file) for record in records)
         first = next((target for target in targets if target is not None), None)
         return None if first is None else len(first)
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         """(file, key) of every sample."""
-        wanted: dict[str, int] = {}
-        for chunk in self.chunks:
-            wanted[chunk.file] = chunk.stop
-        for file, stop in wanted.items():
-            yield from ((file, key) for key in self._source.keys(file)[:stop])
+        for file, chunks in groupby(self.chunks, key=lambda chunk: chunk.file):
+            keys = self._source.keys(file)
+            yield from ((file, keys[row]) for chunk in chunks for row in chunk.rows)
+
+    def _records(self, chunk: Chunk) -> Iterator[Record]:
+        """The rows of a chunk as they lie in the source."""
+        records = self._source.read(chunk.file, chunk.start, chunk.stop)
+        if chunk.picked is None:
+            return records
+        picked = set(chunk.picked)
+        return (record for row, record in enumerate(records, chunk.start) if row in picked)
 
     def _unlike(self, shape: tuple[int, ...]) -> str:
         """Both shapes and the remedy."""
@@ -226,28 +237,18 @@ def _open(config: Config, which: Which) -> tuple[Source, Listing]:
     return source, listing
 
 
-def _chunks(source: Source, size: int, limit: int | None) -> Iterator[Chunk]:
-    index, left = 0, limit
-    for file, rows in source.sizes():
-        rows = rows if left is None else min(rows, left)
-        left = None if left is None else left - rows
-        for start in range(0, rows, size):
-            yield Chunk(index, file, start, min(start + size, rows))
-            index += 1
-
-
-def _payload(record: Record) -> Any:
-    if isinstance(record.payload, SampleError):
-        raise record.payload
-    return record.payload
-
-
 def _part_fingerprint(url: str) -> dict[str, Any] | None:
     """None for a file that is missing, which costs one sample and not the run."""
     try:
         return file_fingerprint(url)
     except UserError:
         return None
+
+
+def _chunks(source: Source, data: DataConfig, which: Which) -> Iterator[Chunk]:
+    if which == "eval" or data.limit is None or not data.shuffle:
+        return first_chunks(source.sizes(), data.shard_size, data.limit if which == "train" else None)
+    return drawn_chunks(source.sizes(), data.shard_size, data.limit)
 
 
 def _hash(key: str) -> int:

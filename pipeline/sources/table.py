@@ -1,4 +1,4 @@
-"""CSV and JSON lines: a column of image paths, or columns of numbers."""
+"""CSV and JSON lines: a column of image paths, columns of numbers, or one or two columns of texts."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ class CsvSource(TextTable):
             column.name: column.count() > 0 and _floats(column).count() == column.count()
             for column in frame.iter_columns()
         }
-        return [Field(name, self.content == "image" and not number, number) for name, number in numbers.items()]
+        return [Field(name, self.content != "tensor" and not number, number) for name, number in numbers.items()]
 
     def rows(self, file: str, start: int, stop: int) -> Iterator[tuple[Any, Any, Any]]:
         frame, roles = self._frame(file, start, stop), self.roles
+        columns = [self._get(frame, file, name) for name in roles.payload]
         payloads: Any
         if self.content == "image":
-            payloads = self._get(frame, file, roles.payload[0])
+            payloads = columns[0]
+        elif self.content == "text":
+            payloads = zip(*columns, strict=True)
         else:
-            payloads = pl.DataFrame([_floats(self._get(frame, file, name)) for name in roles.payload]).to_numpy()
+            payloads = pl.DataFrame([_floats(column) for column in columns]).to_numpy()
         keys = self._get(frame, file, roles.key) if roles.key else repeat(None, frame.height)
         labels = self._get(frame, file, roles.label) if roles.label else repeat(None, frame.height)
         return zip(keys, payloads, labels, strict=True)
@@ -77,7 +80,7 @@ class JsonlSource(TextTable):
 
     def fields(self, file: str) -> list[Field]:
         rows = [row for row in self._objects(file, 0, SAMPLE_ROWS) if isinstance(row, dict)]
-        payload = str if self.content == "image" else list
+        payload = list if self.content == "tensor" else str
         names = dict.fromkeys(name for row in rows for name in row)
         return [
             Field(
@@ -95,7 +98,9 @@ class JsonlSource(TextTable):
                 yield None, row, None
                 continue
             values = [row.get(name) for name in roles.payload]
-            payload = values[0] if len(values) == 1 else values
+            payload: Any = values[0] if len(values) == 1 else values
+            if self.content == "text":
+                payload = tuple(values)
             yield row.get(roles.key) if roles.key else None, payload, row.get(roles.label) if roles.label else None
 
     def values(self, file: str, start: int, stop: int, name: str) -> Iterator[Any]:

@@ -29,7 +29,7 @@ class TextTable(ABC):
     Args:
         files: URLs.
         columns: which column holds what; found by name when left out.
-        content: image or tensor, see `Kind.column`. Image paths are relative to the file.
+        content: image, tensor or text, see `Kind.column`. Image paths are relative to the file.
         root: directory that keys are relative to.
     """
 
@@ -52,7 +52,7 @@ class TextTable(ABC):
 
     @abstractmethod
     def rows(self, file: str, start: int, stop: int) -> Iterator[tuple[Any, Any, Any]]:
-        """(key, payload, label) of rows, None where missing; for images the payload is a path."""
+        """(key, payload, label) of rows, None where missing; the payload is a path for images, for text a tuple."""
 
     @abstractmethod
     def values(self, file: str, start: int, stop: int, name: str) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from pipeline.kinds.array import ArrayKind
 from pipeline.sources.base import Label, Record
 from pipeline.sources.columns import LABELS
+from pipeline.sources.contents import CONTENTS, decoded
 from pipeline.sources.files import IMAGE_EXTENSIONS
 from pipeline.sources.labels import as_number
 from pipeline.sources.paths import user_key
@@ -21,7 +22,13 @@ from schemas.sections import Columns
 Members = dict[str, tuple[int, int]]
 """Extension -> (offset, bytes) within the tar."""
 
-_VECTORS = ("input.npy", "npy", "features.npy", "tensor.npy", "x.npy")
+_USUAL: dict[str, tuple[tuple[str, ...], ...]] = {
+    "image": (tuple(extension[1:] for extension in IMAGE_EXTENSIONS),),
+    "tensor": (("input.npy", "npy", "features.npy", "tensor.npy", "x.npy"),),
+    "text": (("txt", "text"), ("pair.txt",)),
+}
+"""By content, for each of a sample's parts the extensions that it may have."""
+_LABELS = (*LABELS, "target.npy")
 _BLOCK = tarfile.BLOCKSIZE
 _INDEXES = 16
 
@@ -32,15 +39,17 @@ class WebDatasetSource:
     Args:
         files: URLs of uncompressed tars.
         columns: extensions of the members that hold what; `label` and `key` may also name a field of the JSON member.
-        content: image or tensor, see `Kind.column`.
+        content: image, tensor or text, see `Kind.column`.
         root: unused, as keys are the samples' own.
     """
 
     def __init__(self, files: list[str], columns: Columns, content: str, root: str) -> None:
-        given = columns.image if content == "image" else columns.features
-        usual = tuple(extension[1:] for extension in IMAGE_EXTENSIONS) if content == "image" else _VECTORS
-        self._payloads = usual if given is None else (given,) if isinstance(given, str) else tuple(given)
-        self._setting = "image" if content == "image" else "features"
+        self._kind, self._is_text = CONTENTS[content], content == "text"
+        given = tuple(name for name, _ in self._kind.given(columns))
+        self._parts = _USUAL[content]
+        if given:
+            self._parts = tuple((name,) for name in given) if self._is_text else (given,)
+        self._required = max(len(given), 1) if self._is_text else 1
         self._files, self._columns = files, columns
         self._sizes: dict[str, int] = {}
         self._open: tuple[str, IO[bytes]] | None = None
@@ -55,9 +64,9 @@ class WebDatasetSource:
 
     def read(self, file: str, start: int, stop: int) -> Iterator[Record]:
         for name, members in self._index(file)[start:stop]:
-            payload = next((members[extension] for extension in self._payloads if extension in members), None)
-            found = self._read(file, payload) if payload else SampleError(self._missing(members))
-            yield Record(user_key(self._key(file, name, members)), found, self._label(file, members))
+            yield Record(
+                user_key(self._key(file, name, members)), self._payload(file, members), self._label(file, members)
+            )
 
     def class_names(self) -> list[str] | None:
         """The labels of all samples, sorted, where the first one is a name."""
@@ -70,15 +79,24 @@ class WebDatasetSource:
     def parts(self, file: str) -> list[str]:
         return [file]
 
+    def _payload(self, file: str, members: Members) -> bytes | tuple[str | None, ...] | SampleError:
+        found = []
+        for number, extensions in enumerate(self._parts):
+            place = next((members[extension] for extension in extensions if extension in members), None)
+            if place is not None:
+                found.append(self._read(file, place))
+            elif number < self._required:
+                return SampleError(self._missing(members, number))
+        return decoded(found) if self._is_text else found[0]
+
     def _key(self, file: str, name: str, members: Members) -> Any:
         if self._columns.key is None:
             return name
         return self._field(file, members, (self._columns.key,)) or name
 
     def _label(self, file: str, members: Members) -> Label | list[float]:
-        label: Label | list[float] = self._field(
-            file, members, LABELS if self._columns.label is None else (self._columns.label,)
-        )
+        names = _LABELS if self._columns.label is None else (self._columns.label,)
+        label: Label | list[float] = self._field(file, members, names)
         return label
 
     def _field(self, file: str, members: Members, names: tuple[str, ...]) -> Any:
@@ -104,9 +122,9 @@ class WebDatasetSource:
                     f"{file}: no member or JSON field {name!r} (data.columns.{setting}); found members {found}"
                 )
 
-    def _missing(self, members: Members) -> str:
-        wanted = " or ".join(self._payloads[:3])
-        return f"no {wanted} member but {', '.join(members)}; data.columns.{self._setting} can name one"
+    def _missing(self, members: Members, part: int) -> str:
+        wanted, setting = " or ".join(self._parts[part][:3]), "text_pair" if part else self._kind.setting
+        return f"no {wanted} member but {', '.join(members)}; data.columns.{setting} can name one"
 
     def _read(self, file: str, place: tuple[int, int]) -> bytes:
         handle = self._handle(file)

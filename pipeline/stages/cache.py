@@ -13,7 +13,7 @@ from pipeline import layout
 from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.logits import Codec
-from pipeline.models import Wrapped, pick_device
+from pipeline.models import AnyModel, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
 from pipeline.shards.parquet import table_to_parquet
@@ -97,7 +97,7 @@ class _Teacher:
 
     config: Config
     samples: Samples
-    teacher: Wrapped
+    teacher: AnyModel
     width: int
     codec: Codec
     device: torch.device
@@ -121,10 +121,7 @@ class _Teacher:
             source=len(kept),
             labelled=_labelled(block.labels[kept]),
         )
-        details = {}
-        if kind.natural_bounds is None and len(kept):
-            used = block.stored[kept]
-            details = {"low": used.min(axis=0).tolist(), "high": used.max(axis=0).tolist()}
+        details = kind.observe(block.stored[kept]) if len(kept) else {}
         failures = [
             FailedSample(key=key, stage="cache", reason="the teacher's output is not finite")
             for key, fine in zip(block.keys, finite, strict=True)
@@ -140,7 +137,7 @@ def _labelled(labels: np.ndarray[Any, Any]) -> int:
 
 
 def _range(reports: list[ShardReport]) -> dict[str, Any]:
-    """Observed range per feature over all units; empty for kinds that have a natural one."""
+    """Observed range per feature over all units; empty for kinds that do not observe one."""
     lows = [report.details["low"] for report in reports if "low" in report.details]
     highs = [report.details["high"] for report in reports if "high" in report.details]
     if not lows:

@@ -10,12 +10,20 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.models import Wrapped, freeze, pick_device, weights_sha256
+from pipeline.metrics import check_metrics, make_meter
+from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
-from pipeline.work.metrics import make_meter
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import autocast, check_labels, describe_model, open_student, open_teacher, predict
+from pipeline.work.setup import (
+    autocast,
+    check_labels,
+    describe_model,
+    identify_model,
+    open_student,
+    open_teacher,
+    predict,
+)
 from pipeline.work.training import load_trained
 from schemas.config import Config
 from schemas.errors import UserError
@@ -43,15 +51,18 @@ def evaluate(
         progress: where to report.
 
     Returns:
-        For classification accuracy, agreement, gap, nll and ece; for regression mse, mae, r2 and gap. Figures that
-        need labels are left out where there are none. `gap` is the mean squared L2 distance of the logits.
+        For classification accuracy, agreement, gap, nll and ece; for regression mse, mae, r2 and gap; and those of
+        `data.metrics`. Figures that need labels are left out where there are none. `gap` is the mean squared L2
+        distance of the logits.
 
     Raises:
-        UserError: the student or the data is missing, or what is there was made from something else.
+        UserError: the student or the data is missing, a metric is not for the task, or what is there was made from
+            something else.
     """
     progress = progress or Silent()
     if config.data.eval is None:
         raise UserError("evaluate needs held-out data: set data.eval in the config")
+    check_metrics(config.data.task, config.data.metrics)
     device = pick_device(config.run.device)
     url = student or layout.student(config.output)
     trained = read_manifest(url, "train CONFIG")
@@ -60,11 +71,12 @@ def evaluate(
     model = open_student(config, samples.kind, samples.shape, width, device)
     fingerprint: dict[str, Any] = {
         "eval": samples.fingerprint(),
-        "teacher": {**describe_model(config, "teacher"), "sha256": weights_sha256(teacher)},
+        "teacher": identify_model(config, "teacher", teacher),
         "student": describe_model(config, "student"),
         "training": identity(trained)["files"],
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,
+        "metrics": list(config.data.metrics),
     }
     built = {name: trained.fingerprint["student"].get(name) for name in fingerprint["student"]}
     require_same(url, built, fingerprint["student"], "the [student] of the config must be the one that was trained")
@@ -83,14 +95,14 @@ def evaluate(
 def _measure(
     config: Config,
     samples: Samples,
-    teacher: Wrapped,
-    student: Wrapped,
+    teacher: AnyModel,
+    student: AnyModel,
     width: int,
     device: torch.device,
     progress: Progress,
 ) -> tuple[dict[str, float], list[FailedSample]]:
     """The figures, and the samples that could not be read."""
-    meter = make_meter(config.data.task, width)
+    meter = make_meter(config.data.task, width, config.data.metrics)
     failures = []
     with progress.task("evaluate", samples.size) as task, autocast(config, device):
         for chunk in samples.chunks:

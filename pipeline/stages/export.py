@@ -13,6 +13,7 @@ from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
 from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.datasets import rows_spec
+from pipeline.datasets.dataset import row_format as made_rows
 from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
 from pipeline.seeds import numpy_generator
@@ -21,9 +22,11 @@ from pipeline.shards.limits import sample_bytes
 from pipeline.shards.parts import Part, auxiliary_parts, count_source, group, source_parts
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import open_samples
+from pipeline.work.embeddings import UNIT as EMBEDDINGS
+from pipeline.work.embeddings import copied
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
-from schemas.dataset import Counts, DatasetDetails, RoundCounts
+from schemas.dataset import Counts, DatasetDetails, EmbeddingsSpec, RoundCounts, RowsSpec
 from schemas.errors import UserError
 from schemas.manifest import Manifest
 from schemas.registry import FORMATS
@@ -63,9 +66,11 @@ def export(
     cache_url = teacher_logits or layout.teacher_logits(config.output)
     samples = open_samples(config)
     cache = require_cache(cache_url, config, samples)
-    rows = row_format(config, samples, cache)
-    own = source_parts(samples, cache_url, cache, rows) if config.export.include_source else []
     rounds = [_round(config, number, cache) for number in range(1, config.run.rounds + 1)]
+    # Mining may store more than the source has: perturbations of text.
+    rows = made_rows(RowsSpec(**rounds[0].details["rows"])) if rounds else row_format(config, samples, cache)
+    own = source_parts(samples, cache_url, cache, rows) if config.export.include_source else []
+    embeddings = _embeddings(config, rows, rounds)
     parts = own + [
         part
         for number, manifest in enumerate(rounds, 1)
@@ -78,6 +83,7 @@ def export(
         "rounds": [identity(manifest) for manifest in rounds],
         "export": config.export.model_dump(mode="json"),
         "seed": config.run.seed,
+        **({"embeddings": identity(embeddings[0])} if embeddings else {}),
     }
     url = output or layout.dataset(config.output)
     with Artifact(url, "dataset", fingerprint, restart=restart, say=progress.say) as artifact:
@@ -86,7 +92,13 @@ def export(
         writer = _Writer(config, rows, parts)
         with progress.task("export", sum(part.samples for part in parts)) as task:
             make_units(artifact, writer.units, writer.window, task)
-        manifest = artifact.finish([unit.name for unit in writer.units], _details(config, rows, cache, rounds, own))
+        units = [unit.name for unit in writer.units]
+        if embeddings:
+            # A map and a vocabulary, without which the perturbations mean nothing.
+            artifact.commit(EMBEDDINGS, [artifact.write(name, data) for name, data in embeddings[1].items()])
+            units.append(EMBEDDINGS)
+        details = _details(config, rows, cache, rounds, own, embeddings[0] if embeddings else None)
+        manifest = artifact.finish(units, details)
     if output is None:
         record_config(config)
     return manifest
@@ -103,6 +115,17 @@ def _round(config: Config, number: int, cache: Manifest) -> Manifest:
     return manifest
 
 
+def _embeddings(config: Config, rows: RowFormat, rounds: list[Manifest]) -> tuple[Manifest, dict[str, bytes]] | None:
+    """Manifest and files of the map that the rounds were mined with, where they hold perturbed text."""
+    if rows.delta is None:
+        return None
+    url = layout.embeddings(config.output)
+    manifest, files = copied(url)
+    used = {"embeddings": rounds[0].fingerprint["embeddings"]}
+    require_same(url, {"embeddings": identity(manifest)}, used, "run `bpkd mine CONFIG --restart` to mine anew")
+    return manifest, files
+
+
 class _Writer:
     """Shuffles parts window by window and cuts every window into shards of nearly equal size.
 
@@ -113,11 +136,13 @@ class _Writer:
     def __init__(self, config: Config, rows: RowFormat, parts: list[Part]) -> None:
         self._config, self._rows = config, rows
         self._format: ShardFormat = FORMATS.build(config.export.format)
-        limit = max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD))
+        limit, per_shard = max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD)), _shard_samples(config, parts)
+        if rows.kind_.dtype == object:
+            # What a text may take at most is far more than texts do take: a window of that size would cut shards short.
+            limit = max(limit, per_shard)
         self._windows = group(parts, limit, numpy_generator(config.run.seed, "export"))
         sizes = [sum(part.samples for part in window) for window in self._windows]
         self.units = [Unit(f"window-{index:05d}", size) for index, size in enumerate(sizes)]
-        per_shard = _shard_samples(config, parts)
         self._counts = [math.ceil(size / per_shard) for size in sizes]
 
     def window(self, index: int) -> Made:
@@ -150,7 +175,12 @@ def _shard_samples(config: Config, parts: list[Part]) -> int:
 
 
 def _details(
-    config: Config, rows: RowFormat, cache: Manifest, rounds: list[Manifest], own: list[Part]
+    config: Config,
+    rows: RowFormat,
+    cache: Manifest,
+    rounds: list[Manifest],
+    own: list[Part],
+    embeddings: Manifest | None,
 ) -> dict[str, Any]:
     """What a reader of the data set needs to know and has no other way to."""
     made = rounds[0].fingerprint if rounds else {}
@@ -166,6 +196,15 @@ def _details(
                 RoundCounts(round=number, samples=manifest.samples, gap=manifest.details["gap"])
                 for number, manifest in enumerate(rounds, 1)
             ],
+        ),
+        embeddings=None
+        if embeddings is None
+        else EmbeddingsSpec(
+            student=embeddings.fingerprint["student"],
+            teacher=embeddings.fingerprint["teacher"],
+            residual=embeddings.details["residual"],
+            carry=config.mine.carry,
+            unit=embeddings.details["unit"],
         ),
         provenance={
             "name": config.run.name,

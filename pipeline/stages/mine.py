@@ -16,8 +16,7 @@ from pipeline.artifacts.failures import Retry, retry_failed_units
 from pipeline.artifacts.identity import identity
 from pipeline.artifacts.units import File, Made, Unit, make_units
 from pipeline.datasets import rows_spec
-from pipeline.mining import Bounds
-from pipeline.models import Wrapped, frozen, pick_device, weights_sha256
+from pipeline.models import AnyModel, TextModel, frozen, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.runs import discard_rounds, record_config
 from pipeline.seeds import derive_seed
@@ -27,12 +26,15 @@ from pipeline.shards.pool import PartsPool
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
+from pipeline.work.climbers.base import Climber, make_climber
 from pipeline.work.climbing import Miner
+from pipeline.work.embeddings import open_embeddings
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, describe_model, open_student, open_teacher, require_cache, row_format
+from pipeline.work.setup import check_choices, identify_model, open_student, open_teacher, require_cache, row_format
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.manifest import Manifest, ShardReport
+from schemas.registry import CLIMBERS
 
 
 @reproducible()
@@ -91,10 +93,10 @@ class _Loop:
     config: Config
     progress: Progress
     device: torch.device
-    teacher: Wrapped
-    student: Wrapped
+    teacher: AnyModel
+    student: AnyModel
     rows: RowFormat
-    bounds: Bounds
+    climber: Climber
     source: list[Part]
     parts: list[Part]
     fingerprint: dict[str, Any]
@@ -139,7 +141,7 @@ class _Loop:
 
     def _mine(self, artifact: Artifact, round_: int) -> Manifest:
         config = self.config
-        miner = Miner(config, self.teacher, self.student, self.rows, self.bounds, round_, self.device)
+        miner = Miner(config, self.teacher, self.student, self.rows, self.climber, round_, self.device)
         units = [Unit(shard_name(i), part.samples * config.mine.climbs) for i, part in enumerate(self.source)]
 
         def work(index: int) -> Made:
@@ -174,34 +176,31 @@ def _open(config: Config, cache_url: str, progress: Progress) -> _Loop:
     teacher, width = open_teacher(config, samples, device)
     cache = require_cache(cache_url, config, samples, teacher)
     student = open_student(config, samples.kind, samples.shape, width, device)
-    rows = row_format(config, samples, cache)
+    teacher, embeddings = _pair(config, teacher, student, progress)
+    rows = CLIMBERS.load(str(config.mine.output)).row_format(row_format(config, samples, cache), config, student)
     source = source_parts(samples, cache_url, cache, rows)
-    bounds = _bounds(config, samples.kind.natural_bounds, cache, device)
+    climber = make_climber(config, teacher, student, rows, cache, device)
     fingerprint: dict[str, Any] = {
         "cache": identity(cache),
-        "student": {**describe_model(config, "student"), "sha256": weights_sha256(student)},
+        "student": identify_model(config, "student", student),
         "mine": config.mine.model_dump(mode="json"),
         "train": training_settings(config),
         "precision": config.run.precision,
         "rounds": config.run.rounds,
         "seed": config.run.seed,
         "earlier": [],
+        **embeddings,
     }
-    return _Loop(config, progress, device, teacher, student, rows, bounds, source, list(source), fingerprint)
+    return _Loop(config, progress, device, teacher, student, rows, climber, source, list(source), fingerprint)
 
 
-def _bounds(config: Config, natural: tuple[float, float] | None, cache: Manifest, device: torch.device) -> Bounds:
-    mine = config.mine
-    low: float | torch.Tensor
-    high: float | torch.Tensor
-    if mine.bounds is not None:
-        low, high = mine.bounds
-    elif natural is not None:
-        low, high = natural
-    else:
-        low = torch.tensor(cache.details["low"], device=device)
-        high = torch.tensor(cache.details["high"], device=device)
-    return Bounds(low, high, mine.ball, mine.radius)
+def _pair(config: Config, teacher: AnyModel, student: AnyModel, progress: Progress) -> tuple[AnyModel, dict[str, Any]]:
+    """The teacher as it takes the student's shifts, and what a fingerprint says of the map; for text."""
+    if not (isinstance(teacher, TextModel) and isinstance(student, TextModel)) or not config.run.rounds:
+        return teacher, {}
+    found = open_embeddings(layout.embeddings(config.output), teacher, student, progress)
+    teacher = teacher.carrying(found.map.matrix, config.mine.carry, student.embeddings)
+    return teacher, {"embeddings": identity(found.manifest)}
 
 
 def _gap(report: ShardReport) -> dict[str, float]:
@@ -214,7 +213,8 @@ def _gap_statistics(folder: Folder, names: list[str]) -> dict[str, dict[str, flo
     tables = []
     for name in names:
         with folder.open(name) as file:
-            tables.append(pl.DataFrame(pl.from_arrow(pq.ParquetFile(file).read(columns=columns, use_threads=False))))
+            table = pq.ParquetFile(file, pre_buffer=False).read(columns=columns, use_threads=False)
+            tables.append(pl.DataFrame(pl.from_arrow(table)))
     gaps = pl.concat(tables).cast(pl.Float64)
     if gaps.is_empty():
         return {}

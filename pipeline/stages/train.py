@@ -8,15 +8,16 @@ from typing import Any
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.datasets import open_dataset, own_code
-from pipeline.models import pick_device, weights_sha256
+from pipeline.datasets import Dataset, open_dataset, own_code
+from pipeline.models import AnyModel, TextModel, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
 from pipeline.seeds import derive_seed
 from pipeline.shards.pool import PartsPool
 from pipeline.storage import Folder
+from pipeline.work.embeddings import embeddings_sha256
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, describe_model, open_student
+from pipeline.work.setup import check_choices, identify_model, open_student
 from pipeline.work.training import load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.errors import UserError
@@ -54,10 +55,11 @@ def train(
     data = open_dataset(url, trusted=own_code(config), made_by=None if dataset else "export CONFIG")
     rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
+    _check_embeddings(data, student, config)
     number, count, previous = _place(config)
     fingerprint: dict[str, Any] = {
         "dataset": identity(data.manifest)["files"],
-        "student": {**describe_model(config, "student"), "sha256": weights_sha256(student)},
+        "student": identify_model(config, "student", student),
         "train": {**training_settings(config), "init": config.train.init},
         "rounds": count - 1,
         "seed": config.run.seed,
@@ -87,6 +89,27 @@ def train(
     if output is None:
         record_config(config)
     return manifest
+
+
+def _check_embeddings(data: Dataset, student: AnyModel, config: Config) -> None:
+    """Refuse a student whose token embeddings are not those that the data set's perturbations are added to."""
+    made_for = data.details.embeddings
+    if made_for is None or not isinstance(student, TextModel):
+        return
+    if embeddings_sha256(student) != made_for.student:
+        raise UserError(
+            f"{data.url}: its perturbations belong to a student with other token embeddings; take [student] from the "
+            'run that made it, or a data set of mine.output = "token", which any student can train on'
+        )
+    if not config.train.freeze_embeddings:
+        raise UserError(f"{data.url}: perturbed embeddings need train.freeze_embeddings = true")
+    # What is perturbed has been tokenised, and is not cut to what the model takes.
+    longest = data.rows.shape[1]
+    if longest > config.data.max_length:
+        raise UserError(
+            f"{data.url}: samples of up to {longest} tokens, data.max_length = {config.data.max_length}; "
+            f"set data.max_length = {longest}"
+        )
 
 
 def _opponent(url: str, fingerprint: Mapping[str, Any]) -> str:

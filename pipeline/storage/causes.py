@@ -36,11 +36,16 @@ _PASSING_CLASSES = {
     ("botocore", "ResponseParserError"),
     ("google", "TransportError"),
     ("httpx", "TransportError"),
+    ("httpx2", "TransportError"),
     ("paramiko", "SSHException"),
     ("requests", "ChunkedEncodingError"),
     ("requests", "ConnectionError"),
     ("requests", "Timeout"),
     ("urllib3", "HTTPError"),
+}
+_LASTING_CLASSES = {
+    # A broken connection by its base class, and the user's own wish.
+    ("huggingface_hub", "OfflineModeIsEnabled"),
 }
 _CREDENTIAL_CLASSES = {
     ("azure", "ClientAuthenticationError"),
@@ -63,7 +68,7 @@ _PASSING_TYPES = (ConnectionError, TimeoutError, socket.gaierror, http.client.HT
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same may succeed in a moment."""
-    if is_no_credentials(error) or any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error)):
+    if is_no_credentials(error) or any(_is_lasting(link) for link in _chain(error)):
         return False
     answer = _answer(error)
     if answer is None:
@@ -121,6 +126,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _passing(link: BaseException) -> bool:
     return _is_broken_connection(link) or (isinstance(link, OSError) and link.errno in _PASSING_ERRNO)
+
+
+def _is_lasting(link: BaseException) -> bool:
+    return isinstance(link, ssl.SSLCertVerificationError) or _is_one_of(link, _LASTING_CLASSES)
 
 
 def _is_broken_connection(link: BaseException) -> bool:

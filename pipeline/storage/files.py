@@ -48,5 +48,6 @@ def file_fingerprint(url: str) -> dict[str, Any]:
     if place.local or "memory" in place.protocols:
         with open_file(url) as file:
             return {"bytes": info["size"], "sha256": hashlib.file_digest(file, "sha256").hexdigest()}  # type: ignore[arg-type]
-    tag = info.get("ETag") or place.do("looked at", lambda: place.fs.ukey(place.path))
+    # On the Hugging Face hub the id of the content: `ukey` covers all that this version of the client knows of a file.
+    tag = info.get("ETag") or info.get("blob_id") or place.do("looked at", lambda: place.fs.ukey(place.path))
     return {"bytes": info["size"], "tag": str(tag)}

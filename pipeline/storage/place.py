@@ -116,4 +116,6 @@ def _options(url: str) -> dict[str, dict[str, Any]]:
 
 
 def _extra(url: str) -> str:
-    return "; install bpkd[s3]" if url.startswith(("s3://", "s3a://")) else ""
+    extras = {"s3": "s3", "s3a": "s3", "hf": "text"}
+    extra = extras.get(url.partition("://")[0])
+    return f"; install bpkd[{extra}]" if extra else ""

@@ -57,7 +57,7 @@ class ArtifactCheck:
         self.comparable = isinstance(self._shards, LabelledShards)
         self._relabeller: Relabeller | None = None
         if teaching and self.manifest and isinstance(self._shards, LabelledShards):
-            relabeller = Relabeller(teaching.config, self._shards.rows, self.manifest, teaching.samples)
+            relabeller = Relabeller(teaching.config, url, self._shards.rows, self.manifest, teaching.samples)
             self._relabeller = relabeller if relabeller.fits(self.found) else None
 
     @property

@@ -36,6 +36,8 @@ def _links(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str, Any, A
         made = manifest.fingerprint
         if "teacher-logits/" in whole and "cache" in made:
             yield place, "teacher-logits/", made["cache"], whole["teacher-logits/"]
+        if "embeddings/" in whole and "embeddings" in made:
+            yield place, "embeddings/", made["embeddings"], whole["embeddings/"]
         if match := _ROUND.fullmatch(place):
             yield from _earlier(place, int(match[1]), made, files)
             opponent = manifests.get(place.replace("auxiliary", "opponent"))

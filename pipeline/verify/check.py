@@ -16,7 +16,7 @@ from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
 
-_IN_A_RUN = re.compile(r"(teacher-logits|dataset|student|evaluation|round-\d+/(?:opponent|auxiliary))/")
+_IN_A_RUN = re.compile(r"(teacher-logits|embeddings|dataset|student|evaluation|round-\d+/(?:opponent|auxiliary))/")
 
 
 def verify(

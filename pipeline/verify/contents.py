@@ -19,19 +19,19 @@ def wrong_contents(batch: pa.RecordBatch, rows: RowFormat, *, decode: bool) -> I
         decode: decode the samples too, rather than do with the little that their kind looks at.
     """
     column, broken = batch[rows.kind_.column], set[int]()
-    for row, problem in rows.kind_.problems(batch["key"], column, rows.shape):
+    for row, problem in rows.kind_.problems(batch, rows.shape):
         broken.add(row)
         yield row, problem
     for row in range(len(column)) if decode else ():
-        reason = _reason(column.slice(row, 1), rows) if row not in broken and column[row].is_valid else None
+        reason = _reason(batch.slice(row, 1), rows) if row not in broken and column[row].is_valid else None
         if reason is not None:
             yield row, reason
 
 
-def _reason(column: pa.Array, rows: RowFormat) -> str | None:
-    """What decoding says of a column of one sample."""
+def _reason(batch: pa.RecordBatch, rows: RowFormat) -> str | None:
+    """What decoding says of a batch of one sample."""
     try:
-        rows.kind_.from_column(column, rows.shape)
+        rows.kind_.from_columns(batch, rows.shape)
     except SampleError as error:
         return error.reason if isinstance(error, RowError) else str(error)
     return None

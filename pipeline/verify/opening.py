@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from pipeline.artifacts.promised import read_checked
-from pipeline.datasets.dataset import open_dataset, require_known, row_format
+from pipeline.datasets.dataset import open_dataset, require_known, require_known_rows, row_format
 from pipeline.shards.cached import CachedFormat
 from pipeline.shards.limits import check_entry, check_sample
 from pipeline.shards.parts import auxiliary_parts
@@ -20,7 +20,7 @@ from pipeline.verify.rules import Rules
 from schemas.dataset import Gaps, RoundCounts, RowsSpec, Size
 from schemas.errors import UserError
 from schemas.manifest import FileEntry, Manifest
-from schemas.registry import CODECS, KINDS, OBJECTIVES
+from schemas.registry import CODECS, OBJECTIVES
 
 Shards = LabelledShards | CachedShards
 
@@ -69,8 +69,7 @@ def _auxiliary(url: str, manifest: Manifest, decode: bool, trusted: Collection[s
     except ValidationError as error:
         problem = error.errors()[0]
         raise UserError(f"details.{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
-    require_known(url, KINDS, details.rows.kind, trusted)
-    require_known(url, CODECS, details.rows.codec, trusted)
+    require_known_rows(url, details.rows, trusted)
     rows = row_format(details.rows)
     counted = RoundCounts(round=details.round, samples=manifest.samples, gap=details.gap)
     return LabelledShards(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from pipeline.models import check_outputs, freeze, load_model, pick_device, weights_sha256
+from pipeline.models import check_outputs, freeze, pick_device, weights_sha256
 from pipeline.seeds import numpy_generator
 from pipeline.shards.masks import true
 from pipeline.shards.origins import SOURCE
 from pipeline.shards.rows import RowFormat, Rows
+from pipeline.verify.carrying import as_it_labelled
 from pipeline.verify.verdict import Findings, Relabelled
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import autocast, blank_inputs, predict
+from pipeline.work.setup import autocast, blank_inputs, open_model, predict
 from schemas.config import Config
-from schemas.errors import SampleError
+from schemas.errors import BpkdError, SampleError, UserError
 from schemas.manifest import MANIFEST, FileEntry, Manifest
 
 NOISE = {"fp32": 2.0**-13, "bf16": 2.0**-5}
@@ -42,7 +43,9 @@ class Relabeller:
     moves its distance to the nearest that the codec knows by at most n.)
 
     Args:
-        config: its `[teacher]`, `run.seed`, `run.device`, `run.precision` and `cache.batch_size` are used.
+        config: its `[teacher]`, `run.seed`, `run.device`, `run.precision` and `cache.batch_size` are used, for text
+            `data.max_length` too, and for perturbed text perhaps its `[student]`.
+        url: of the artifact's directory.
         rows: format of the artifact.
         manifest: of the artifact.
         count: samples to draw.
@@ -51,38 +54,39 @@ class Relabeller:
         UserError: the teacher cannot be built, or does not take such samples.
     """
 
-    def __init__(self, config: Config, rows: RowFormat, manifest: Manifest, count: int) -> None:
-        self._config, self._rows, self._manifest = config, rows, manifest
+    def __init__(self, config: Config, url: str, rows: RowFormat, manifest: Manifest, count: int) -> None:
+        self._config, self._url, self._rows, self._manifest = config, url, rows, manifest
         self._device = pick_device(config.run.device)
-        teacher = load_model(
-            config.teacher,
-            config.locate,
-            role="teacher",
-            shape=rows.shape,
-            classes=rows.width,
-            seed=config.run.seed,
-            device=self._device,
-        )
-        self._teacher = freeze(teacher)
+        self._teacher = freeze(open_model(config, "teacher", rows.kind_, rows.shape, rows.width, self._device))
         blank = blank_inputs(rows.kind_, rows.shape, self._device)
         self._width = check_outputs(self._teacher, blank, "teacher", None)
         self._drawn = draw(manifest.files, count, numpy_generator(0, "verify", manifest.manifest_sha256))
         self._count, self._excess, self._worst = 0, -1.0, (0.0, 0.0)
 
     def fits(self, found: Findings) -> bool:
-        """Whether this is the teacher that the manifest names; a problem where it is not."""
-        named, own = _teacher_sha256(self._manifest), weights_sha256(self._teacher)
+        """Whether this is the teacher that the manifest names, and can label; a problem where it is not."""
+        problem = self._misfit()
+        if problem is not None:
+            found.add(MANIFEST, None, f"{problem}; no logits are compared")
+        return problem is None
+
+    def _misfit(self) -> str | None:
+        made_by = _teacher(self._manifest)
+        named, own = made_by.get("sha256"), weights_sha256(self._teacher)
         if own != named:
-            what = (
-                f"made by a teacher whose weights have sha256 {named}, the config's have {own}; no logits are compared"
+            return f"made by a teacher whose weights have sha256 {named}, the config's have {own}"
+        if self._width != self._rows.width:
+            return f"{self._rows.width} logits a sample, the config's teacher gives {self._width}"
+        longest = made_by.get("max_length", self._config.data.max_length)
+        if longest != self._config.data.max_length:
+            return f"made with data.max_length = {longest}, the config has {self._config.data.max_length}"
+        try:
+            self._teacher = as_it_labelled(
+                self._teacher, self._config, self._url, self._manifest, self._rows, self._device
             )
-            found.add(MANIFEST, None, what)
-        elif self._width != self._rows.width:
-            what = f"{self._rows.width} logits a sample, the config's teacher gives {self._width}; none are compared"
-            found.add(MANIFEST, None, what)
-        else:
-            return True
-        return False
+        except BpkdError as error:
+            return str(error)
+        return None
 
     @reproducible()
     def check(self, entry: FileEntry, table: pa.Table, found: Findings) -> None:
@@ -95,12 +99,12 @@ class Relabeller:
         try:
             drawn = table.take(pa.array(chosen)).combine_chunks()
             rows = self._rows.decode(drawn)
-        except SampleError as error:
+            with autocast(self._config, self._device):
+                size = self._config.cache.batch_size
+                new = predict(self._teacher, self._rows.kind_, rows.stored, size, self._device)
+        except (SampleError, UserError) as error:
             found.add(entry.path, None, f"of the samples drawn to be labelled again, {error}")
             return
-        with autocast(self._config, self._device):
-            size = self._config.cache.batch_size
-            new = predict(self._teacher, self._rows.kind_, rows.stored, size, self._device)
         self._compare(entry, rows, drawn["teacher_logits"].combine_chunks(), new, found)
 
     def _compare(self, entry: FileEntry, rows: Rows, column: pa.Array, new: torch.Tensor, found: Findings) -> None:
@@ -109,6 +113,7 @@ class Relabeller:
         difference, rounding = self._rows.codec_.deviation(column, new)
         allowed = rounding + 2 * NOISE[self._config.run.precision] * stored.abs().max()
         excess = (difference / allowed).nan_to_num(0.0, posinf=torch.inf)
+        excess[~new.isfinite()] = torch.inf
         worst, places = excess.max(dim=1)
         for row in torch.nonzero(worst > 1)[:, 0].tolist():
             at = int(places[row])
@@ -148,9 +153,9 @@ def _spread(sizes: npt.NDArray[np.int64], count: int, generator: np.random.Gener
     return [drawn[shards == shard] - (ends[shard] - sizes[shard]) for shard in range(len(sizes))]
 
 
-def _teacher_sha256(manifest: Manifest) -> Any:
-    """Of the weights that labelled the samples, None where the manifest does not tell."""
+def _teacher(manifest: Manifest) -> Mapping[str, Any]:
+    """What the manifest tells of the teacher that labelled the samples."""
     dataset = manifest.artifact == "dataset"
     place = manifest.details.get("provenance") if dataset else manifest.fingerprint.get("cache")
     teacher = place.get("teacher") if isinstance(place, dict) else None
-    return teacher.get("sha256") if isinstance(teacher, dict) else None
+    return teacher if isinstance(teacher, dict) else {}

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.artifacts.identity import require_same
-from pipeline.kinds.base import Kind
-from pipeline.models import Wrapped, check_outputs, compatible, freeze, load_model, pick_device, weights_sha256
+from pipeline.kinds import Inputs, Kind, Stored
+from pipeline.metrics import check_metrics
+from pipeline.models import (
+    AnyModel,
+    TextModel,
+    check_outputs,
+    compatible,
+    freeze,
+    load_model,
+    pick_device,
+    weights_sha256,
+)
+from pipeline.models.embedding import token_embedding
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import Block, Samples, open_samples
-from pipeline.storage import file_fingerprint
+from pipeline.storage import file_fingerprint, sha256
+from pipeline.text.vocabulary import require_shared
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
 from schemas.registry import KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
 from schemas.sections import ModelConfig
+
+_log = logging.getLogger("bpkd.models")
 
 Role = Literal["teacher", "student"]
 
@@ -37,22 +54,25 @@ def check_choices(config: Config) -> None:
     STARTS.build(mine.start, mine.start_options)
     KEEPS.load(mine.keep)
     LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
+    check_metrics(config.data.task, config.data.metrics)
 
 
 def preflight(config: Config) -> None:
     """Open all that a run needs to begin.
 
     Raises:
-        UserError: the source, a model or an option is wrong.
+        UserError: the source, a model or an option is wrong, or the models have different vocabularies.
     """
     check_choices(config)
     device = pick_device(config.run.device)
     samples = open_samples(config)
-    _, width = open_teacher(config, samples, device)
-    open_student(config, samples.kind, samples.shape, width, device)
+    teacher, width = open_teacher(config, samples, device)
+    student = open_student(config, samples.kind, samples.shape, width, device)
+    if config.run.rounds and isinstance(teacher, TextModel) and isinstance(student, TextModel):
+        require_shared(teacher.tokenizer, student.tokenizer)
 
 
-def open_teacher(config: Config, samples: Samples, device: torch.device) -> tuple[Wrapped, int]:
+def open_teacher(config: Config, samples: Samples, device: torch.device) -> tuple[AnyModel, int]:
     """The frozen teacher and K, the number of its outputs.
 
     Raises:
@@ -60,7 +80,13 @@ def open_teacher(config: Config, samples: Samples, device: torch.device) -> tupl
     """
     regression = config.data.task == "regression"
     outputs = samples.targets if regression else samples.classes
-    teacher = freeze(_load(config, "teacher", samples.shape, outputs, device))
+    teacher = freeze(open_model(config, "teacher", samples.kind, samples.shape, outputs, device))
+    if isinstance(teacher, TextModel) and teacher.untrained is not None:
+        _log.warning(
+            "teacher.factory = %r: its classifier is new (%s) and knows nothing; fine-tune it, or set teacher.weights",
+            config.teacher.factory,
+            teacher.untrained,
+        )
     width = check_outputs(teacher, blank_inputs(samples.kind, samples.shape, device), "teacher", samples.classes)
     if regression and outputs is not None and outputs != width:
         raise UserError(
@@ -73,29 +99,61 @@ def open_teacher(config: Config, samples: Samples, device: torch.device) -> tupl
     return teacher, width
 
 
-def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int, device: torch.device) -> Wrapped:
+def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int, device: torch.device) -> AnyModel:
     """The student with the weights that it starts from.
 
     Raises:
         UserError: it cannot be built, or its outputs are not as many as the teacher's.
     """
-    student = _load(config, "student", shape, width, device)
+    student = open_model(config, "student", kind, shape, width, device)
     compatible(width, check_outputs(student, blank_inputs(kind, shape, device), "student", None))
+    if isinstance(student, TextModel) and config.train.freeze_embeddings:
+        token_embedding(student.inner).requires_grad_(False)
     return student
 
 
-def cache_fingerprint(config: Config, samples: Samples, teacher: Wrapped) -> dict[str, Any]:
+def open_model(
+    config: Config, role: Role, kind: Kind, shape: tuple[int, ...], outputs: int | None, device: torch.device
+) -> AnyModel:
+    """A model as its section of the config has it.
+
+    Args:
+        config: `[teacher]` or `[student]`, and `run.seed` for new weights and `data.max_length` for text.
+        role: which of the two.
+        kind: of samples.
+        shape: of one stored sample.
+        outputs: where it is known how many there must be.
+        device: where the model goes.
+
+    Raises:
+        UserError: the factory, the weights or the tokenizer are wrong.
+    """
+    section: ModelConfig = getattr(config, role)
+    return load_model(
+        section,
+        config.locate,
+        role=role,
+        kind=kind.column,
+        shape=shape,
+        classes=outputs,
+        seed=config.run.seed,
+        device=device,
+        max_length=config.data.max_length,
+    )
+
+
+def cache_fingerprint(config: Config, samples: Samples, teacher: AnyModel) -> dict[str, Any]:
     """Everything that decides the cached logits."""
     return {
         "source": samples.fingerprint(),
-        "teacher": {**describe_model(config, "teacher"), "sha256": weights_sha256(teacher)},
+        "teacher": identify_model(config, "teacher", teacher),
         "codec": config.cache.codec,
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,
     }
 
 
-def require_cache(url: str, config: Config, samples: Samples, teacher: Wrapped | None = None) -> Manifest:
+def require_cache(url: str, config: Config, samples: Samples, teacher: AnyModel | None = None) -> Manifest:
     """The cache's manifest, if it belongs to this config.
 
     Without the teacher at hand only the source and the codec are compared.
@@ -126,14 +184,26 @@ def row_format(config: Config, samples: Samples, cache: Manifest) -> RowFormat:
 
 
 def describe_model(config: Config, role: Role) -> dict[str, Any]:
-    """How a model is built: its section without the weights, and the hash of the file when the factory is in one."""
+    """How a model is built: its section without the weights, and the hash of the file when the factory is in one; of
+    a text model also how much it reads."""
     section: ModelConfig = getattr(config, role)
     described = section.model_dump(mode="json", exclude={"weights"})
+    if config.data.kind == "text":
+        described["max_length"] = config.data.max_length
     file, _, attribute = section.factory.rpartition(":")
     if file.endswith(".py"):
         code = file_fingerprint(config.locate(file))["sha256"]
         described |= {"factory": f"{Path(file).name}:{attribute}", "code": code}
     return described
+
+
+def identify_model(config: Config, role: Role, model: AnyModel) -> dict[str, Any]:
+    """How a model is built, and the hash of its weights; of a text model also that of its tokenizer."""
+    known = {**describe_model(config, role), "sha256": weights_sha256(model)}
+    if isinstance(model, TextModel):
+        vocabulary = json.dumps(model.tokenizer.vocabulary, sort_keys=True).encode()
+        known["tokenizer_sha256"] = sha256(model.tokenizer.to_json() or vocabulary)
+    return known
 
 
 def check_labels(block: Block, width: int) -> None:
@@ -146,9 +216,9 @@ def check_labels(block: Block, width: int) -> None:
         )
 
 
-def blank_inputs(kind: Kind, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """(1, ...) inputs of zeros, to see what a model makes of the shape."""
-    return kind.to_inputs(np.zeros((1, *shape), kind.dtype)).to(device)
+def blank_inputs(kind: Kind, shape: tuple[int, ...], device: torch.device) -> Inputs:
+    """One sample, to see what a model makes of the shape."""
+    return kind.to_inputs(kind.blank(shape)).to(device)
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
@@ -161,17 +231,18 @@ def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any
 def predict(
     model: torch.nn.Module, kind: Kind, stored: np.ndarray[Any, Any], batch_size: int, device: torch.device
 ) -> torch.Tensor:
-    """(N, K) float32 logits on the CPU for N > 0 stored samples (N, ...)."""
+    """(N, K) float32 logits on the CPU for N > 0 stored samples."""
     outputs = []
+    order = alike(kind, stored)
     with torch.inference_mode():
         for start in range(0, len(stored), batch_size):
-            inputs = kind.to_inputs(stored[start : start + batch_size]).to(device)
+            inputs = kind.to_inputs(stored[order[start : start + batch_size]]).to(device)
             outputs.append(model(inputs).float().cpu())
-    return torch.cat(outputs)
+    logits = torch.cat(outputs)
+    return logits[torch.from_numpy(np.argsort(order))]
 
 
-def _load(config: Config, role: Role, shape: tuple[int, ...], classes: int | None, device: torch.device) -> Wrapped:
-    section: ModelConfig = getattr(config, role)
-    return load_model(
-        section, config.locate, role=role, shape=shape, classes=classes, seed=config.run.seed, device=device
-    )
+def alike(kind: Kind, stored: Stored) -> npt.NDArray[np.int64]:
+    """(N,) an order in which samples of about the same length follow each other: batches then need little padding."""
+    lengths = kind.lengths(stored)
+    return np.arange(len(stored)) if lengths is None else np.argsort(lengths, kind="stable")

@@ -15,7 +15,7 @@ from pipeline.distill.criterion import Criterion
 from pipeline.distill.loop import Recipe, Segment, State, epoch_steps, fit
 from pipeline.distill.optim import make_optimizer
 from pipeline.distill.pool import Pool
-from pipeline.models import Wrapped, fit_weights, weights_bytes
+from pipeline.models import AnyModel, fit_weights, weights_bytes
 from pipeline.progress import Progress
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
@@ -78,7 +78,7 @@ def _plan(config: Config) -> BatchPlan:
 
 def train_segment(
     artifact: Artifact,
-    student: Wrapped,
+    student: AnyModel,
     pool: Pool,
     config: Config,
     rows: RowFormat,
@@ -108,7 +108,7 @@ def train_segment(
     trainable = [parameter for parameter in student.parameters() if parameter.requires_grad]
     if not trainable:
         raise UserError("the student has no weights to train: its factory has frozen them all")
-    device = student.mean.device
+    device = student.device
     optimizer = make_optimizer(
         train.optimizer, trainable, lr=train.lr, weight_decay=train.weight_decay, momentum=train.momentum
     )
@@ -140,7 +140,7 @@ def train_segment(
     return artifact.finish(["segment"], details)
 
 
-def load_trained(url: str, student: Wrapped) -> None:
+def load_trained(url: str, student: AnyModel) -> None:
     """Put the weights of a finished segment into `student`."""
     fit_weights(student, load(Folder(url).read(MODEL)), f"{url}/{MODEL}")
 

@@ -13,7 +13,7 @@ from pipeline.demo import Demo, Outcome
 from pipeline.work.teaching import Taught
 
 FOUND = Demo(
-    Taught(0.987, 50_000),
+    Taught({"accuracy": 0.987}, 50_000),
     [
         Outcome("plain KD", 1_234, 0.9, 0.91, 100, None, "/demo/plain-kd"),
         Outcome("bpkd", 1_234, 0.95, 0.96, 1_000, 7.25, "/demo/bpkd"),

@@ -136,14 +136,20 @@ def harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[li
     return run
 
 
+@pytest.fixture
+def config() -> str:
+    """Of the training that meets the data set."""
+    return CONFIG
+
+
 @pytest.fixture(params=COMMANDS)
-def attack(request: Any, tmp_path: Path, harmless: Callable) -> Callable[[Path, str | None], None]:
+def attack(request: Any, tmp_path: Path, harmless: Callable, config: str) -> Callable[[Path, str | None], None]:
     """`attack(folder, error)`: run a command on a data set, and see that no harm comes of it.
 
     Training must end with `error`. Of the other commands verify must find something wrong too; inspect and pull, which
     look at less, need only not be harmed.
     """
-    (tmp_path / "config.toml").write_text(CONFIG)
+    (tmp_path / "config.toml").write_text(config)
 
     def run(folder: Path, error: str | None) -> None:
         places = {"config": tmp_path / "config.toml", "dataset": folder, "output": tmp_path / "output"}

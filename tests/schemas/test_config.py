@@ -57,7 +57,7 @@ def complaint(values: dict[str, Any]) -> str:
         ({"rounds": 1}, ["unknown key 'rounds'", "did you mean 'run.rounds'?"]),
         ({"mine__stepz": 1}, ["unknown key 'mine.stepz'", "did you mean 'steps'?", "[mine] takes objective"]),
         ({"mine__lr": 1}, ["unknown key 'mine.lr'", "did you mean 'train.lr'?"]),
-        ({"data__columns__imag": "x"}, ["'data.columns.imag'", "'image'", "[data.columns] takes image, features"]),
+        ({"data__columns__imag": "x"}, ["'data.columns.imag'", "'image'", "[data.columns] takes image, text"]),
         (
             {"run__outptu": "x", "run__output": MISSING},
             ["unknown key 'run.outptu'", "'output'", "(and 1 more problem)"],

@@ -24,6 +24,8 @@ def test_a_summary_needs_nothing_but_the_manifest(write_dataset, tmp_path, forma
     assert (summary.samples, summary.source, summary.auxiliary, summary.labelled) == (10, 6, 4, 5)
     assert (summary.files, summary.shards, summary.format) == (2, 2, format)
     assert (summary.kind, summary.shape, summary.classes) == ("image", (1, 4, 5), ("cat", "dog", "eel"))
+    assert (summary.form, summary.embeddings, summary.mapped) == ("image 1x4x5", None, False)
+    assert summary.sample_bytes == summary.bytes / 10
     assert summary.rounds[0].gap["gap_after"].q50 == 5
     assert summary.provenance["mine"] == {"steps": 7}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.kinds.image import ImageKind
+from pipeline.kinds.image import to_png
 from pipeline.kinds.png import png_problem
 
 SHAPES = [(1, 5, 4), (3, 5, 4), (4, 5, 4)]
@@ -21,7 +21,7 @@ def chunk(name: bytes, data: bytes) -> bytes:
 
 
 def image(shape: tuple[int, ...]) -> bytes:
-    return ImageKind().encode(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+    return to_png(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
 
 
 def saved(mode: str, size: tuple[int, int] = (4, 5), **options: object) -> bytes:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline.models.wrapper import Wrapped, unwrap
+from pipeline.models.base import unwrap
+from pipeline.models.wrapper import Wrapped
 from schemas.errors import UserError
 
 

@@ -57,6 +57,26 @@ def test_reading_raises_what_verification_lists(
     assert found[0][0] == [row] and str(caught.value).endswith(found[0][1])
 
 
+def test_a_source_sample_is_plain_text(shifted: RowFormat, make_table: Callable[..., pa.Table]) -> None:
+    """What is perturbed has no parent to be compared with, if it does not say that it was mined."""
+    table = make_table(shifted, 2, 2)
+    mined = table.to_pylist()[2]
+    for name in ("ids", "segments", "delta"):
+        batch = change(table, 1, **{name: mined[name]})
+        wrong = list(wrong_rows(batch, shifted.kind_, shifted.labels_, shifted.codec_))
+        assert [mask.nonzero()[0].tolist() for mask, _ in wrong if mask.any()] == [[1]]
+        with pytest.raises(SampleError, match=f"sample s1: is a source sample with {name}, which only auxiliary"):
+            refuse_first(batch["key"], iter(wrong))
+        with pytest.raises(SampleError, match="sample s1: is a source sample with"):
+            shifted.decode(pa.Table.from_batches([batch]))
+
+
+def test_an_auxiliary_sample_may_be_plain_text(shifted: RowFormat, make_table: Callable[..., pa.Table]) -> None:
+    batch = change(make_table(shifted, 2, 2), 3, text="a", ids=None, segments=None, delta=None)
+    rows = shifted.decode(pa.Table.from_batches([batch]))
+    assert [sentence.perturbed is None for sentence in rows.stored] == [True, True, False, True]
+
+
 @pytest.mark.parametrize(("key", "round_"), [("s0+r02", 2), ("s0+r02+3", 2), ("s0+r100", 100), ("s0+r100+12", 100)])
 def test_keys_that_mining_gives_are_taken(
     images: RowFormat, make_table: Callable[..., pa.Table], key: str, round_: int

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.sources.arrays import NumpySource
-from schemas.errors import UserError
+from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
 X = np.arange(12, dtype=np.uint8).reshape(6, 2)
@@ -81,7 +81,7 @@ def test_pairs_among_npy_files(local: Any, files: list[str], columns: dict[str, 
 
 def test_named_arrays_of_an_npz(local: Any) -> None:
     data = npz(x_train=X, y_train=Y, x_test=X[:1], y_test=Y[:1])
-    with pytest.raises(UserError, match=r"found x_train, y_train, .* set data.columns.features"):
+    with pytest.raises(UserError, match=r"several columns look like .*: x_train, .*; set data.columns.features to"):
         source(local, {"a.npz": data}).sizes()
     found = source(local, {"a.npz": data}, features="x_test", label="y_test")
     assert labels(found) == {"a.npz": [0]}
@@ -131,6 +131,52 @@ def test_images_keep_their_shape(local: Any) -> None:
 def test_what_is_wrong_is_named(place: Any, files: dict[str, bytes], message: str) -> None:
     with pytest.raises(UserError, match=message):
         source(place, files).sizes()
+
+
+TEXTS = np.array(["", "zwei\0", "drei ü"])
+PAIRS = np.array([["a", "1"], ["b", "2"]])
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"text.npy": npy(TEXTS), "label.npy": npy(Y[:3])}, [("",), ("zwei",), ("drei ü",)]),
+        ({"a.npz": npz(text=TEXTS, label=Y[:3])}, [("",), ("zwei",), ("drei ü",)]),
+        ({"a.npz": npz(texts=TEXTS.astype(">U6"))}, [("",), ("zwei",), ("drei ü",)]),
+        ({"a.npz": npz(text=PAIRS, y=Y[:2])}, [("a", "1"), ("b", "2")]),
+        ({"a.npz": npz(text=PAIRS[:, :1])}, [("a",), ("b",)]),
+    ],
+)
+def test_texts(place: Any, files: dict[str, bytes], expected: list[tuple[str, ...]]) -> None:
+    found = source(place, files, "text")
+    ((file, rows),) = found.sizes()
+    assert [record.payload for record in found.read(file, 0, rows)] == expected
+    assert [record.label for record in found.read(file, 0, rows)] in (Y[:rows].tolist(), [None] * rows)
+
+
+def test_a_text_that_is_not_unicode_costs_its_sample(local: Any) -> None:
+    data = npy(np.array(["ab", "cd"])).replace(np.array("cd").tobytes(), b"\xff" * 8)
+    found = source(local, {"text.npy": data}, "text")
+    first, second = found.read(f"{local.url}/text.npy", 0, 2)
+    assert first.payload == ("ab",)
+    assert isinstance(second.payload, SampleError)
+    assert "not Unicode" in str(second.payload)
+
+
+@pytest.mark.parametrize(
+    ("files", "columns", "message"),
+    [
+        ({"x.npy": npy(X)}, {}, r"x.npy: uint8 \(6, 2\); texts are arrays of str, \(N,\) or for pairs \(N, 2\)"),
+        ({"text.npy": npy(PAIRS.astype("S"))}, {}, "texts are arrays of str"),
+        ({"text.npy": npy(np.array([["a", "b", "c"]]))}, {}, r"<U1 \(1, 3\); texts"),
+        ({"a.npz": npz(premise=TEXTS, hypothesis=TEXTS)}, {}, "premise and hypothesis are two arrays; join both with"),
+        ({"a.npz": npz(a=TEXTS, b=TEXTS)}, {"text": "a", "text_pair": "b"}, "data.columns.text_pair: .* join both"),
+        ({"premise.npy": npy(TEXTS), "hypothesis.npy": npy(TEXTS)}, {}, "are two arrays; join both with"),
+    ],
+)
+def test_what_is_no_text_is_named(local: Any, files: Any, columns: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        source(local, files, "text", **columns).sizes()
 
 
 @pytest.mark.parametrize(

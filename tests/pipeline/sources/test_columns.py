@@ -33,6 +33,16 @@ def fields(*payloads: str, numbers: tuple[str, ...] = (), other: tuple[str, ...]
         ("tensor", fields(numbers=("a", "b", "y", "id"), other=("t",)), {}, Roles(("a", "b"), "y", "id")),
         ("tensor", fields(numbers=("a", "b", "c")), {"features": ["c", "a"]}, Roles(("c", "a"), None, None)),
         ("tensor", fields(numbers=("x", "y")), {"features": ["x", "y"]}, Roles(("x", "y"), None, None)),
+        ("text", fields("text", numbers=("label", "idx")), {}, Roles(("text",), "label", None)),
+        ("text", fields("title", "Text", "label"), {}, Roles(("Text",), "label", None)),
+        ("text", fields("body_of_mail", numbers=("y", "id")), {}, Roles(("body_of_mail",), "y", "id")),
+        ("text", fields("sentence2", "sentence1"), {}, Roles(("sentence1", "sentence2"), None, None)),
+        ("text", fields("hypothesis", "Premise", "label"), {}, Roles(("Premise", "hypothesis"), "label", None)),
+        ("text", fields("sentence", "question"), {}, Roles(("question", "sentence"), None, None)),
+        ("text", fields("text", "sentence2"), {}, Roles(("text",), None, None)),
+        ("text", fields("premise", numbers=("hypothesis",)), {}, Roles(("premise",), None, None)),
+        ("text", fields("sentence1", "sentence2"), {"text": "sentence1"}, Roles(("sentence1",), None, None)),
+        ("text", fields("a", "b", "text"), {"text": "b", "text_pair": "a"}, Roles(("b", "a"), None, None)),
     ],
 )
 def test_roles(content: str, there: list[Field], given: dict[str, Any], expected: Roles) -> None:
@@ -42,7 +52,17 @@ def test_roles(content: str, there: list[Field], given: dict[str, Any], expected
 @pytest.mark.parametrize(
     ("content", "there", "given", "message"),
     [
-        ("image", fields("a", "b"), {}, "f: no column looks like images; found a, b; set data.columns.image"),
+        ("image", fields("a", "b"), {}, "f: several columns look like images: a, b; set data.columns.image to one of"),
+        ("image", fields(numbers=("a", "b")), {}, "f: no column looks like images; found a, b; set data.columns.image"),
+        ("text", fields(numbers=("a",)), {}, "f: no column looks like texts; found a; set data.columns.text to one of"),
+        (
+            "text",
+            fields("a", "b", numbers=("c",)),
+            {},
+            "several columns look like texts: a, b; set data.columns.text to one of them, and .*_pair",
+        ),
+        ("text", fields("a", "b"), {"text_pair": "b"}, "text_pair = 'b' needs data.columns.text besides; name both"),
+        ("text", fields("a"), {"text": "a", "text_pair": "x"}, "no column 'x' \\(data.columns.text_pair\\); found a"),
         ("image", [], {}, "found none"),
         ("tensor", fields("a", "b"), {}, "set data.columns.features"),
         ("image", fields("a"), {"image": "x"}, "f: no column 'x' \\(data.columns.image\\); found a"),

@@ -1,4 +1,4 @@
-"""Image folders: directories are classes, and the first rows are a fair sample of them."""
+"""Folders of images or texts: directories are classes, and the first rows are a fair sample of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
 
-def source(root: str, *entries: str) -> FolderSource:
-    return FolderSource(list(entries) or [root], Columns(), "image", root)
+def source(root: str, *entries: str, content: str = "image") -> FolderSource:
+    return FolderSource(list(entries) or [root], Columns(), content, root)
 
 
 @pytest.fixture
@@ -74,6 +74,41 @@ def test_images_beside_class_folders(classes: str, place: Any) -> None:
         source(classes).sizes()
 
 
-def test_folders_hold_images_only(classes: str) -> None:
-    with pytest.raises(UserError, match=r'data.kind = "image"'):
-        FolderSource([classes], Columns(), "tensor", classes)
+@pytest.fixture
+def reviews(place: Any) -> str:
+    """As those of IMDB lie there."""
+    for name, text in {"pos/0_9": "good", "pos/1_8": "grüß", "neg/0_1": "bad", "unsup/0_0": "so"}.items():
+        place.write(f"train/{name}.txt", text)
+    place.write("train/neg/1_2.txt", b"caf\xe9")
+    place.write("train/urls_pos.txt", "http")
+    place.write("train/bags.feat", "1")
+    return f"{place.url}/train"
+
+
+def test_texts_in_class_folders(reviews: str) -> None:
+    pattern = f"{reviews}/[pn]*/*.txt"
+    found = FolderSource([pattern], Columns(), "text", reviews)
+    assert found.class_names() == ["neg", "pos"]
+    records = list(found.read(pattern, 0, 9))
+    rows = [("neg--0_1", ("bad",), "neg"), ("pos--0_9", ("good",), "pos"), ("pos--1_8", ("grüß",), "pos")]
+    assert [(record.key, record.payload, record.label) for record in records if record.key != "neg--1_2"] == rows
+    assert isinstance(records[2].payload, SampleError)
+
+
+def test_files_beside_class_folders_name_the_glob(reviews: str) -> None:
+    with pytest.raises(UserError, match=r"example .*urls_pos.txt; .* by a glob"):
+        source(reviews, content="text").sizes()
+
+
+@pytest.mark.parametrize(("content", "message"), [("image", "no file of .*image.* for example .*txt"), ("text", "")])
+def test_a_folder_without_a_file_of_the_kind(place: Any, content: str, message: str) -> None:
+    place.write("only/a.txt", "x") if content == "image" else place.write("only/a.png", "x")
+    with pytest.raises(
+        UserError, match=message or r"no file of data.kind = \"text\" \(.txt\), but for example .*a.png"
+    ):
+        source(f"{place.url}/only", content=content).sizes()
+
+
+def test_folders_hold_images_or_texts_only(classes: str) -> None:
+    with pytest.raises(UserError, match=r'data.kind = "image" or "text"'):
+        source(classes, content="tensor")

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.kinds.array import ArrayKind
+from pipeline.npy import to_npy
 from pipeline.sources.parquet import ParquetSource
 from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
@@ -93,7 +94,7 @@ def test_plain_bytes(place: Any, png: Callable[..., bytes]) -> None:
     [
         pa.array([[1, 2], None, [3, 4], [5]], pa.list_(pa.float32())),
         pa.array([[1, 2], None, [3, 4], [5]], pa.large_list(pa.int64())),
-        pa.array([ArrayKind().encode(np.float32(v)) for v in ([1, 2], [9], [3, 4], [5])], pa.binary()),
+        pa.array([to_npy(np.float32(v)) for v in ([1, 2], [9], [3, 4], [5])], pa.binary()),
     ],
     ids=["list", "large_list", "npy"],
 )
@@ -111,6 +112,37 @@ def test_missing_vectors_do_not_shift_others(local: Any) -> None:
         ]
         assert isinstance(payloads[1], SampleError)
         assert payloads[2].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array(["a", "", None, "ü"]),
+        pa.array(["a", "", None, "ü"], pa.large_string()),
+        pa.array(["a", "", None, "ü"]).dictionary_encode(),
+        pa.array(["a", "", None, "ü"], pa.large_string()).dictionary_encode(),
+    ],
+    ids=["string", "large_string", "dictionary", "dictionary of large_string"],
+)
+def test_texts(place: Any, column: pa.Array) -> None:
+    file = f"{place.url}/d/train.parquet"
+    one = source(place, table({"text": column, "label": [1, 0, 1, 0]}), "text")
+    records = list(one.read(file, 0, 4))
+    assert [record.payload for record in records] == [("a",), ("",), (None,), ("ü",)]
+    assert [record.label for record in records] == [1, 0, 1, 0]
+    assert one.parts(file) == [file]
+    two = source(place, table({"hypothesis": ["w", "x", None, "z"], "premise": column}), "text")
+    assert [record.payload for record in two.read(file, 1, 4)] == [("", "x"), (None, None), ("ü", "z")]
+
+
+def test_a_text_that_is_not_utf8_costs_its_sample(local: Any) -> None:
+    """Parquet promises UTF-8, and nobody checks."""
+    column = pa.array([b"good", b"caf\xe9", b"fine"], pa.binary()).view(pa.string())
+    found = source(local, table({"text": column}), "text").read(f"{local.url}/d/train.parquet", 0, 3)
+    first, second, third = (record.payload for record in found)
+    assert (first, third) == (("good",), ("fine",))
+    assert isinstance(second, SampleError)
+    assert "not UTF-8" in str(second)
 
 
 def test_columns_of_numbers(local: Any) -> None:
@@ -160,9 +192,19 @@ def test_damaged_row_group(local: Any) -> None:
         list(source(local, bytes(data), "tensor").read(f"{local.url}/d/train.parquet", 0, 500))
 
 
-def test_wrong_column_type(local: Any) -> None:
-    with pytest.raises(UserError, match=r"column 'n' is int64; data.kind takes bytes"):
-        list(source(local, table({"n": [1]}), image="n").read(f"{local.url}/d/train.parquet", 0, 1))
+@pytest.mark.parametrize(
+    ("content", "columns", "message"),
+    [
+        ("image", {"image": "n"}, "column 'n' is int64; data.kind takes bytes"),
+        ("tensor", {"features": ["n", "t"]}, "column 't' is string; data.kind takes lists of numbers, or numbers"),
+        ("text", {"text": "n"}, "column 'n' is int64; data.kind takes strings"),
+        ("text", {"text": "t", "text_pair": "n"}, "column 'n' is int64; data.kind takes strings"),
+    ],
+)
+def test_wrong_column_type(local: Any, content: str, columns: Any, message: str) -> None:
+    data = table({"n": [1], "t": ["a"]})
+    with pytest.raises(UserError, match=message):
+        list(source(local, data, content, **columns).read(f"{local.url}/d/train.parquet", 0, 1))
 
 
 def test_files_with_other_columns(local: Any) -> None:

@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipeline.sources import Samples, open_samples
-from pipeline.sources.base import Chunk
-from pipeline.sources.samples import _chunks
 from schemas.errors import UserError
 
 Make = Callable[..., Any]
@@ -47,6 +43,39 @@ def test_every_format_gives_the_same_samples(place: Any, write_images: Make, con
     assert json.loads(json.dumps(fingerprint)) == fingerprint
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
+def test_texts_that_are_none_cost_one_sample_each(local: Any, parquet: Make, config: Make, format: str) -> None:
+    texts, labels = ["good", None, " ", "fine", "x" * 40_000], ["b", "a", "a", "a", "a"]
+    rows = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+    data = {
+        "parquet": lambda: parquet(text=texts, label=labels),
+        "csv": lambda: "text,label\n" + "".join(f"{row['text'] or ''},{row['label']}\n" for row in rows),
+        "jsonl": lambda: "\n".join(map(json.dumps, rows)),
+    }
+    samples = open_samples(config(kind="text", train=local.write(f"a.{format}", data[format]())))
+    assert (samples.shape, samples.size, samples.class_names) == ((1,), 5, ["a", "b"])
+    block = samples.read(samples.chunks[0])
+    assert [sentence.texts for sentence in block.stored] == [("good",), ("fine",)]
+    assert (block.keys, block.labels.tolist()) == (["a-00000000", "a-00000003"], [1, 0])
+    assert [failure.key[-1] for failure in block.failures] == ["1", "2", "4"]
+    reasons = ["no text", "empty text", "the limit is"]
+    assert all(part in failure.reason for part, failure in zip(reasons, block.failures, strict=True))
+
+
+def test_pairs_and_single_texts_do_not_mix(local: Any, config: Make) -> None:
+    rows = ['{"text": "a", "text_pair": "b"}', '{"text": "a"}']
+    samples = open_samples(config(kind="text", train=local.write("a.jsonl", "\n".join(rows))))
+    block = samples.read(samples.chunks[0])
+    assert samples.shape == (2,)
+    assert ([sentence.texts for sentence in block.stored], len(block.failures)) == ([("a", "b")], 1)
+
+
+def test_a_chunk_without_any_good_text(local: Any, config: Make, parquet: Make) -> None:
+    samples = open_samples(config(kind="text", train=local.write("a.parquet", parquet(text=["a", ""])), shard_size=1))
+    block = samples.read(samples.chunks[1])
+    assert (block.stored.shape, block.stored.dtype) == ((0,), object)
+
+
 def test_mode_and_size(place: Any, write_images: Make, config: Make) -> None:
     url = write_images(place, "folder")
     assert open_samples(config(train=url, mode="RGB", size=[4, 5])).shape == (3, 4, 5)
@@ -59,47 +88,28 @@ def test_relative_paths_are_relative_to_the_config(local: Any, write_images: Mak
     assert open_samples(settings).size == 4
 
 
-class Files:
-    """A source of files with so many rows."""
-
-    def __init__(self, rows: dict[str, int]) -> None:
-        self.rows = rows
-
-    def sizes(self) -> list[tuple[str, int]]:
-        return list(self.rows.items())
-
-
-@pytest.mark.parametrize(
-    ("rows", "limit", "expected"),
-    [
-        ({"a": 5, "b": 2}, None, [("a", 0, 2), ("a", 2, 4), ("a", 4, 5), ("b", 0, 2)]),
-        ({"a": 5, "b": 2}, 6, [("a", 0, 2), ("a", 2, 4), ("a", 4, 5), ("b", 0, 1)]),
-        ({"a": 5, "b": 2}, 3, [("a", 0, 2), ("a", 2, 3)]),
-        ({"a": 0, "b": 1}, 9, [("b", 0, 1)]),
-    ],
-)
-def test_chunks(rows: dict[str, int], limit: int | None, expected: list[Any]) -> None:
-    chunks = list(_chunks(Files(rows), 2, limit))  # type: ignore[arg-type]
-    assert chunks == [Chunk(index, *chunk) for index, chunk in enumerate(expected)]
-
-
-@given(
-    st.dictionaries(st.text("abc", min_size=1), st.integers(0, 30), max_size=5),
-    st.integers(1, 9),
-    st.integers(1, 99),
-)
-def test_chunks_cover_every_row_once(rows: dict[str, int], size: int, limit: int) -> None:
-    chunks = list(_chunks(Files(rows), size, limit))  # type: ignore[arg-type]
-    covered = [(chunk.file, row) for chunk in chunks for row in range(chunk.start, chunk.stop)]
-    assert covered == [(file, row) for file, count in rows.items() for row in range(count)][:limit]
-    assert all(0 < len(chunk) <= size for chunk in chunks)
-
-
 def test_limit_is_for_train_only(place: Any, write_images: Make, config: Make) -> None:
     url = write_images(place, "parquet")
     settings = config(train=url, eval=url, limit=3)
     assert open_samples(settings).size == 3
     assert open_samples(settings, "eval").size == 4
+
+
+def test_shuffled_samples_are_the_same_every_time_and_not_the_first(
+    place: Any, config: Make, parquet: Make, png: Make
+) -> None:
+    images = pa.array([png(level) for level in range(40)], pa.binary())
+    url = place.write("a.parquet", parquet(image=images, label=list(range(40))))
+    drawn = open_samples(config(train=url, limit=10, shuffle=True, shard_size=4))
+    keys, stored, labels = everything(drawn)
+    assert len(set(keys)) == drawn.size == 10
+    assert keys != [f"a-{row:08d}" for row in range(10)]
+    assert [f"a-{label:08d}" for label in labels] == keys
+    assert stored[:, 0, 0, 0].tolist() == labels
+    again = everything(open_samples(config(train=url, limit=10, shuffle=True, shard_size=3)))
+    assert again[0] == keys
+    drawn.check_keys()
+    assert drawn.fingerprint() != open_samples(config(train=url, limit=10, shard_size=4)).fingerprint()
 
 
 def test_limit_takes_from_every_class_folder(place: Any, write_images: Make, config: Make) -> None:

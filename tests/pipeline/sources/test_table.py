@@ -14,8 +14,8 @@ from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
 
 
-def csv(place: Any, text: str, content: str = "tensor", **columns: Any) -> tuple[TextTable, str]:
-    url = place.write("d/t.csv", text)
+def csv(place: Any, data: str, content: str = "tensor", /, **columns: Any) -> tuple[TextTable, str]:
+    url = place.write("d/t.csv", data)
     return CsvSource([url], Columns(**columns), content, f"{place.url}/d"), url
 
 
@@ -84,6 +84,37 @@ def test_csv_values_that_are_no_numbers_cost_their_sample(local: Any) -> None:
     for payload in bad:
         with pytest.raises(SampleError):
             ArrayKind().decode(payload)
+
+
+@pytest.mark.parametrize(
+    ("data", "columns", "expected"),
+    [
+        ('text,label\n"a, b",1\n"two\nlines",0\n', {}, [("a, b",), ("two\nlines",)]),
+        ("idx,sentence1,sentence2,label\n0,a,b,1\n1,c,,0\n", {}, [("a", "b"), ("c", None)]),
+        ("comment,stars\n12,5\n,4\n", {"text": "comment"}, [("12",), (None,)]),
+        ("text,label\n1984,1\nnineteen,0\n", {}, [("1984",), ("nineteen",)]),
+        ('text,label\n"",1\n', {}, [("",)]),
+    ],
+)
+def test_csv_texts_are_as_they_stand(place: Any, data: str, columns: Any, expected: list[tuple[str | None]]) -> None:
+    found, url = csv(place, data, "text", **columns)
+    assert [record.payload for record in found.read(url, 0, len(expected))] == expected
+    assert found.parts(url) == [url]
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        ([{"text": "a", "label": "x"}, {"text": 7}, {"label": "y"}], {}, [("a",), (7,), (None,)]),
+        ([{"premise": "a", "hypothesis": "b"}, {"premise": "c"}], {}, [("a", "b"), ("c", None)]),
+        ([{"q": ["a"], "a": "b"}], {"text": "q", "text_pair": "a"}, [(["a"], "b")]),
+    ],
+)
+def test_jsonl_texts_are_as_they_stand(place: Any, rows: list[Any], columns: Any, expected: list[Any]) -> None:
+    found, url = jsonl(place, [*rows, "{broken"], "text", **columns)
+    *payloads, broken = (record.payload for record in found.read(url, 0, len(rows) + 1))
+    assert payloads == expected
+    assert isinstance(broken, SampleError)
 
 
 @pytest.mark.parametrize(

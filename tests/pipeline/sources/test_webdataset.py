@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.kinds.array import ArrayKind
+from pipeline.npy import to_npy
 from pipeline.sources.webdataset import WebDatasetSource
 from schemas.errors import SampleError, UserError
 from schemas.sections import Columns
@@ -75,10 +76,35 @@ def test_vectors(place: Any) -> None:
     vector = np.array([1, 2.5], np.float32)
     found, url = source(
         place,
-        tar(("a.teacher.npy", ArrayKind().encode(vector * 9)), ("a.input.npy", ArrayKind().encode(vector))),
+        tar(("a.teacher.npy", to_npy(vector * 9)), ("a.input.npy", to_npy(vector))),
         "tensor",
     )
     assert ArrayKind().decode(next(found.read(url, 0, 1)).payload).tolist() == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("members", "columns", "expected"),
+    [
+        ({"txt": "ein\nTëxt\n"}, {}, ("ein\nTëxt\n",)),
+        ({"txt": "a", "pair.txt": "b", "cls": "1"}, {}, ("a", "b")),
+        ({"text": "a"}, {}, ("a",)),
+        ({"txt": ""}, {}, ("",)),
+        ({"txt": "a", "pair.txt": "b"}, {"text": "txt"}, ("a",)),
+        ({"q.txt": "a", "a.txt": "b"}, {"text": "q.txt", "text_pair": "a.txt"}, ("a", "b")),
+        ({"txt": b"caf\xe9"}, {}, "not UTF-8: byte 3 is 0xe9"),
+        ({"txt": "a", "pair.txt": b"\xff"}, {}, "not UTF-8: byte 0 is 0xff"),
+        ({"cls": "1"}, {}, "no txt or text member but cls; data.columns.text can name one"),
+        ({"txt": "a"}, {"text": "txt", "text_pair": "b.txt"}, "no b.txt member but txt; data.columns.text_pair can"),
+    ],
+)
+def test_texts(place: Any, members: dict[str, str | bytes], columns: dict[str, str], expected: Any) -> None:
+    data = tar(*((f"a.{extension}", content) for extension, content in members.items()))
+    found, url = source(place, data, "text", **columns)
+    payload = next(found.read(url, 0, 1)).payload
+    if isinstance(expected, str):
+        assert isinstance(payload, SampleError) and expected in str(payload)
+    else:
+        assert payload == expected
 
 
 @pytest.mark.parametrize(
@@ -94,7 +120,9 @@ def test_vectors(place: Any) -> None:
         ("cls", "null", None),
         ("cls", b"\xff\xfe", "\ufffd\ufffd"),
         ("label", "5", 5),
-        ("target.npy", ArrayKind().encode(np.float32([3, 4])), None),
+        ("target.npy", to_npy(np.float32([3, 4])), [3, 4]),
+        ("target.npy", to_npy(np.float32([3, np.nan])), None),
+        ("target.npy", b"broken", None),
         ("json", '{"cls": 4, "label": 6}', 6),
         ("json", '{"other": 4}', None),
         ("json", "[1]", None),
@@ -118,7 +146,7 @@ def test_labels(local: Any, member: str, content: bytes | str, label: Any) -> No
 )
 def test_columns_name_members_or_json_fields(local: Any, columns: dict[str, str], label: Any, key: str) -> None:
     members = {"png": b"x", "cls": "9", "fine.txt": "tabby", "json": '{"coarse": 2, "uid": "u.1"}'}
-    members["target.npy"] = ArrayKind().encode(np.float32([3, 4]))
+    members["target.npy"] = to_npy(np.float32([3, 4]))
     found, url = source(local, tar(*((f"a.{extension}", data) for extension, data in members.items())), **columns)
     record = next(found.read(url, 0, 1))
     assert (record.label, record.key, found.keys(url)) == (label, key, [key])

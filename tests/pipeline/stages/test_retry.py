@@ -107,7 +107,7 @@ def test_a_climb_that_failed_is_climbed_again_and_later_rounds_after_it(configur
         cache(each)
     mine(whole)
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.work.climbing.ascend", failing_once(ascent.ascend))
+        patch.setattr("pipeline.work.climbers.base.ascend", failing_once(ascent.ascend))
         first, second = mine(config)
     assert first.failures == second.failures > 0
     again = mine(config, retry_failed=True)
@@ -126,7 +126,7 @@ def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files,
     with monkeypatch.context() as patch:
         if stage == "mine":
             cache(first)
-            patch.setattr("pipeline.work.climbing.ascend", failing_once(ascent.ascend))
+            patch.setattr("pipeline.work.climbers.base.ascend", failing_once(ascent.ascend))
         (mine if stage == "mine" else cache)(first)
     mend()
     whole = config(output="whole")

@@ -18,7 +18,7 @@ from pipeline.models import freeze, load_model, weights_bytes, weights_sha256
 from pipeline.models.cnn import cnn
 from pipeline.shards.rows import Climbs, RowFormat, Rows
 from pipeline.storage import Folder
-from pipeline.verify import verify
+from pipeline.verify import relabel, verify
 from pipeline.verify.relabel import draw
 from pipeline.work.setup import autocast, predict
 from schemas.config import Config, parse_config
@@ -121,6 +121,13 @@ def test_a_logit_that_is_off_is_named(tmp_path, configure, codec, shift):
     assert problem.what.startswith("logit 0 is ") and verdict.relabelled
     assert verdict.relabelled.difference == pytest.approx(0.01, abs=1e-3) and verdict.relabelled.allowed < 0.01
     assert verify(str(tmp_path / "set")).ok, "without the teacher nothing can tell"
+
+
+def test_a_teacher_that_gives_no_number_agrees_with_nothing(tmp_path, configure, monkeypatch):
+    write(str(tmp_path / "set"), configure())
+    monkeypatch.setattr(relabel, "predict", lambda model, kind, stored, *rest: torch.full((len(stored), 3), torch.nan))
+    problems = verify(str(tmp_path / "set"), teacher=configure()).problems
+    assert len(problems) == 2 * COUNT and all(problem.what.endswith("the teacher gives nan") for problem in problems)
 
 
 def test_labels_of_inputs_before_they_were_rounded_are_found(tmp_path, configure):

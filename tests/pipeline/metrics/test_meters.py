@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from pipeline.work.metrics import make_meter
+from pipeline.metrics import make_meter
 
 Array = npt.NDArray[np.float64]
 BINS = 15

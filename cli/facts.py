@@ -1,0 +1,63 @@
+"""Names with values, and tables, on stdout. What a data set says is taken as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from schemas.errors import clipped
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def print_facts(facts: Mapping[str, Any], indent: str = "") -> None:
+    """Name and value of what is not None."""
+    known = {clipped(name, 40): clipped(str(value), 200) for name, value in facts.items() if value is not None}
+    width = max(map(len, known), default=0)
+    for name, text in known.items():
+        click.echo(f"{indent}{name:<{width}}  {text}")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of short cells, the first column to the left, the others to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*(Text(clipped(cell, 40)) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_side_by_side(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:
+    """A table of long cells, all of one width, broken at words."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_lines=len(rows) > 1, expand=True)
+    for name in columns:
+        table.add_column(name, ratio=1)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)
+
+
+def is_terminal() -> bool:
+    """Whether stdout can show styles."""
+    from rich.console import Console
+
+    return Console().is_terminal
+
+
+def printable(text: str) -> str:
+    """All of a text on one line, without what acts on a terminal."""
+    line = " ".join(text.split())
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
