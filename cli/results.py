@@ -38,13 +38,20 @@ def print_json(result: Mapping[str, Any]) -> None:
 def print_artifact(manifest: Manifest, url: str) -> None:
     """Where it is, how many samples are in it, and where the failed ones are listed."""
     samples = f"{manifest.samples:,} samples in " if manifest.samples else ""
-    click.echo(f"{clipped(manifest.artifact)}: {samples}{url}")
+    click.echo(f"{clipped(manifest.artifact)}: {samples}{url}{_bytes_per_sample(manifest)}")
     if manifest.failures:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
         noun = "sample" if manifest.failures == 1 else "samples"
         click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
         if manifest.artifact in RETRIED:
             click.echo(f"  to try again: bpkd {MADE_BY[manifest.artifact]} CONFIG --retry-failed")
+
+
+def _bytes_per_sample(manifest: Manifest) -> str:
+    """What a sample of a data set takes."""
+    if manifest.artifact != "dataset" or not manifest.samples:
+        return ""
+    return f" ({sum(file.bytes for file in manifest.files if file.samples) / manifest.samples:,.0f} bytes a sample)"
 
 
 def print_figures(figures: Mapping[str, float]) -> None:

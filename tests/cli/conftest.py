@@ -50,7 +50,7 @@ class Stages:
 
 
 def manifest(artifact: str, samples: int, failures: int = 0) -> Manifest:
-    files = [FileEntry(path="a.bin", bytes=1, sha256="0" * 64, samples=samples)]
+    files = [FileEntry(path="a.bin", bytes=30 * samples, sha256="0" * 64, samples=samples)]
     if failures:
         files.append(FileEntry(path="failures.jsonl", bytes=1, sha256="0" * 64))
     return Manifest(

@@ -35,7 +35,7 @@ def test_the_result_in_words(bpkd: Any, stages: Any, config_file: Path) -> None:
     run = config_file.parent.resolve() / "out"
     lines = bpkd("run", config_file, "--direct").out.splitlines()
     assert lines[0] == f"teacher-logits: 1,200 samples in {run}/teacher-logits"
-    assert f"dataset: 2,100 samples in {run}/dataset" in lines
+    assert f"dataset: 2,100 samples in {run}/dataset (30 bytes a sample)" in lines
     assert lines[-2:] == ["accuracy  0.875", "gap       1.25"]
 
 
