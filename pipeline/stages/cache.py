@@ -26,8 +26,7 @@ from pipeline.work.setup import (
     cache_fingerprint,
     check_choices,
     check_labels,
-    open_student,
-    open_teacher,
+    open_pair,
     predict,
 )
 from schemas.config import Config
@@ -64,8 +63,7 @@ def cache(
     check_choices(config)
     device = pick_device(config.run.device)
     samples = open_samples(config)
-    teacher, width = open_teacher(config, samples, device)
-    open_student(config, samples.kind, samples.shape, width, device)
+    teacher, _, width = open_pair(config, samples, device)
     artifact = Artifact(
         output or layout.teacher_logits(config.output),
         "teacher-logits",

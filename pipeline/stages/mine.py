@@ -30,7 +30,7 @@ from pipeline.work.climbers.base import Climber, make_climber
 from pipeline.work.climbing import Miner
 from pipeline.work.embeddings import open_embeddings
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, identify_model, open_student, open_teacher, require_cache, row_format
+from pipeline.work.setup import check_choices, identify_model, open_pair, require_cache, row_format
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.manifest import Manifest, ShardReport
@@ -173,9 +173,8 @@ class _Loop:
 def _open(config: Config, cache_url: str, progress: Progress) -> _Loop:
     device = pick_device(config.run.device)
     samples = open_samples(config)
-    teacher, width = open_teacher(config, samples, device)
+    teacher, student, _ = open_pair(config, samples, device)
     cache = require_cache(cache_url, config, samples, teacher)
-    student = open_student(config, samples.kind, samples.shape, width, device)
     teacher, embeddings = _pair(config, teacher, student, progress)
     rows = CLIMBERS.load(str(config.mine.output)).row_format(row_format(config, samples, cache), config, student)
     source = source_parts(samples, cache_url, cache, rows)

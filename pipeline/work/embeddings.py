@@ -16,7 +16,6 @@ from pipeline.mining.embedding import EmbeddingMap, fit_map, mean_norm
 from pipeline.models import TextModel
 from pipeline.progress import Progress
 from pipeline.storage import Folder
-from pipeline.text.vocabulary import require_shared
 from schemas.errors import BpkdError
 from schemas.manifest import FileEntry, Manifest
 
@@ -49,9 +48,8 @@ def open_embeddings(url: str, teacher: TextModel, student: TextModel, progress: 
         progress: where to report.
 
     Raises:
-        UserError: the models have different vocabularies, or what is there belongs to others.
+        UserError: what is there belongs to others.
     """
-    require_shared(teacher.tokenizer, student.tokenizer)
     size = student.tokenizer.size
     fingerprint = {
         "vocabulary": size,

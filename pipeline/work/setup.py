@@ -65,11 +65,20 @@ def preflight(config: Config) -> None:
     """
     check_choices(config)
     device = pick_device(config.run.device)
-    samples = open_samples(config)
+    open_pair(config, open_samples(config), device)
+
+
+def open_pair(config: Config, samples: Samples, device: torch.device) -> tuple[AnyModel, AnyModel, int]:
+    """The frozen teacher, the student with the weights that it starts from, and K, the number of their outputs.
+
+    Raises:
+        UserError: one cannot be built, their outputs do not fit, or they are to mine text and read other vocabularies.
+    """
     teacher, width = open_teacher(config, samples, device)
     student = open_student(config, samples.kind, samples.shape, width, device)
     if config.run.rounds and isinstance(teacher, TextModel) and isinstance(student, TextModel):
         require_shared(teacher.tokenizer, student.tokenizer)
+    return teacher, student, width
 
 
 def open_teacher(config: Config, samples: Samples, device: torch.device) -> tuple[AnyModel, int]:
