@@ -11,6 +11,13 @@ MADE_BY = {
 }
 
 
+MAP = "embedding-map.safetensors"
+"""Beside the manifest of the embeddings, and of a data set of perturbed text; absent where the map is the identity."""
+
+TOKENIZER = "tokenizer.json"
+"""The vocabulary that perturbed text is written in, in the same places."""
+
+
 def teacher_logits(run: str) -> str:
     return f"{run}/teacher-logits"
 

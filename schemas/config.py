@@ -84,9 +84,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _kind_fits(self) -> Config:
         text, mine = self.data.kind == "text", self.mine
-        if (mine.output == "input") == text and self.data.kind in registry.KINDS.names:
+        # Of the user's own kinds and climbers nothing is known.
+        if mine.output in (("input",) if text else ("embedding", "token")) and self.data.kind in registry.KINDS.names:
             takes = "embedding or token" if text else "input"
             raise ValueError(f'mine.output = "{mine.output}" is not for {self.data.kind} data; it takes {takes}')
+        if not text and mine.step_rule in ("sentence", "token"):
+            raise ValueError(f'mine.step_rule = "{mine.step_rule}" is for text; {self.data.kind} data takes l2 or sign')
         if text and mine.start == "mixup":
             raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
         if text and mine.bounds is not None:
@@ -166,10 +169,20 @@ def dump_config(config: Config) -> str:
         model = values[section]
         if model.get("weights"):
             model["weights"] = shown(config.locate(model["weights"]))
-        file, colon, attribute = model["factory"].rpartition(":")
-        if colon and file.endswith(".py"):
-            model["factory"] = f"{config.locate(file)}:{attribute}"
+        for key in ("factory", "tokenizer"):
+            if model.get(key):
+                model[key] = _located(model[key], config)
     return tomlkit.dumps(values)
+
+
+def _located(name: str, config: Config) -> str:
+    """A factory with an absolute path, where it is in a file or a directory."""
+    file, colon, attribute = name.rpartition(":")
+    if colon and file.endswith(".py"):
+        return f"{config.locate(file)}:{attribute}"
+    if file == "hf" and Path(config.locate(attribute)).is_dir():
+        return f"hf:{config.locate(attribute)}"
+    return name
 
 
 def _filled(values: dict[str, Any], section: str, key: str, default: Any) -> dict[str, Any]:

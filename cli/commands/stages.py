@@ -111,6 +111,8 @@ mine = _stage(
         "mine.objective": registry.OBJECTIVES,
         "mine.step_rule": registry.STEP_RULES,
         "mine.start": registry.STARTS,
+        "mine.output": registry.CLIMBERS,
+        "mine.delta": registry.DELTAS,
         "mine.keep": registry.KEEPS,
     },
 )
@@ -136,4 +138,5 @@ evaluate = _stage(
     url=layout.evaluation,
     render=_render_figures,
     takes={"student": "Finished training to measure; by default the run's own.", **_OUTPUT},
+    names={"data.metrics": registry.METRICS},
 )

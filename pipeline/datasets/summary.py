@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
+from pipeline.layout import MAP
 from pipeline.progress import Progress, Silent
 from pipeline.shards.origins import SOURCE
 from pipeline.shards.rows import RowFormat
-from pipeline.work.embeddings import MAP
 from schemas.dataset import EmbeddingsSpec, RoundCounts
 from schemas.errors import SampleError, UserError
 

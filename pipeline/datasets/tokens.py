@@ -11,9 +11,9 @@ import numpy as np
 
 from pipeline.artifacts.promised import read_checked
 from pipeline.datasets.dataset import Dataset
+from pipeline.layout import TOKENIZER
 from pipeline.storage import Folder
 from pipeline.text.sentences import Perturbed
-from pipeline.work.embeddings import TOKENIZER
 
 _MOST_BYTES = 2**26
 """Of a tokenizer's file that is looked at."""

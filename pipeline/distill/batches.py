@@ -51,7 +51,20 @@ class BatchPlan:
             lengths: (N,) of the samples, where those of about the same length should go together.
         """
         batches = self._random(is_source, generator)
-        return batches if lengths is None else _grouped(batches, is_source, lengths, generator)
+        if lengths is None:
+            return batches
+        return _grouped(batches, self._group(is_source), is_source, lengths, generator)
+
+    def _group(self, is_source: npt.NDArray[np.bool_]) -> int:
+        """Batches among which samples may be exchanged: so few that hardly any sample is in them twice.
+
+        A small pool is gone round in a few batches, and sorting would put copies of one sample next to each other.
+        """
+        source = int(is_source.sum())
+        shares = self._shares(source, len(is_source) - source)
+        if shares is None:
+            return _GROUP
+        return max(1, min(_GROUP, source // shares[0], (len(is_source) - source) // shares[1]))
 
     def _random(self, is_source: npt.NDArray[np.bool_], generator: np.random.Generator) -> Iterator[Indices]:
         own, other = np.flatnonzero(is_source), np.flatnonzero(~is_source)
@@ -77,10 +90,14 @@ class BatchPlan:
 
 
 def _grouped(
-    batches: Iterator[Indices], is_source: npt.NDArray[np.bool_], lengths: Indices, generator: np.random.Generator
+    batches: Iterator[Indices],
+    count: int,
+    is_source: npt.NDArray[np.bool_],
+    lengths: Indices,
+    generator: np.random.Generator,
 ) -> Iterator[Indices]:
-    """The same samples in as many batches of the same sizes, exchanged among `_GROUP` of them by origin and length."""
-    while group := list(islice(batches, _GROUP)):
+    """The same samples in as many batches of the same sizes, exchanged among `count` of them by origin and length."""
+    while group := list(islice(batches, count)):
         every = np.concatenate(group)
         ranked = [indices[np.argsort(lengths[indices], kind="stable")] for indices in _by_origin(every, is_source)]
         taken = [0, 0]

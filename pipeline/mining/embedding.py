@@ -40,7 +40,7 @@ def fit_map(teacher: torch.Tensor, student: torch.Tensor) -> EmbeddingMap:
 
 def mean_norm(embeddings: torch.Tensor) -> float:
     """Mean L2 norm of (V, D) token embeddings: the unit of step sizes, so that they carry over between models."""
-    return float(embeddings.detach().double().norm(dim=1).mean())
+    return float(embeddings.detach().cpu().double().norm(dim=1).mean())
 
 
 @dataclass(frozen=True)

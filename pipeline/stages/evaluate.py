@@ -18,8 +18,8 @@ from pipeline.work.numerics import reproducible
 from pipeline.work.setup import (
     autocast,
     check_labels,
-    describe_model,
     identify_model,
+    model_settings,
     open_student,
     open_teacher,
     predict,
@@ -72,7 +72,7 @@ def evaluate(
     fingerprint: dict[str, Any] = {
         "eval": samples.fingerprint(),
         "teacher": identify_model(config, "teacher", teacher),
-        "student": describe_model(config, "student"),
+        "student": model_settings(config, "student", model),
         "training": identity(trained)["files"],
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,

@@ -18,7 +18,7 @@ from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
 from pipeline.seeds import numpy_generator
 from pipeline.shards.base import ShardFormat
-from pipeline.shards.limits import sample_bytes
+from pipeline.shards.limits import MAX_DECODED, sample_bytes
 from pipeline.shards.parts import Part, auxiliary_parts, count_source, group, source_parts
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import open_samples
@@ -139,6 +139,7 @@ class _Writer:
         limit, per_shard = max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD)), _shard_samples(config, parts)
         if rows.kind_.dtype == object:
             # What a text may take at most is far more than texts do take: a window of that size would cut shards short.
+            per_shard = min(per_shard, MAX_DECODED // sample_bytes(rows))
             limit = max(limit, per_shard)
         self._windows = group(parts, limit, numpy_generator(config.run.seed, "export"))
         sizes = [sum(part.samples for part in window) for window in self._windows]
@@ -203,7 +204,7 @@ def _details(
             student=embeddings.fingerprint["student"],
             teacher=embeddings.fingerprint["teacher"],
             residual=embeddings.details["residual"],
-            carry=config.mine.carry,
+            carry=made["mine"]["carry"],
             unit=embeddings.details["unit"],
         ),
         provenance={

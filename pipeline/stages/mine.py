@@ -64,9 +64,9 @@ def mine(
     """
     progress = progress or Silent()
     check_choices(config)
-    loop = _open(config, teacher_logits or layout.teacher_logits(config.output), progress)
     manifests: list[Manifest] = []
     with held(Folder(config.output), progress.say):
+        loop = _open(config, teacher_logits or layout.teacher_logits(config.output), restart, progress)
         if restart:
             discard_rounds(config.output)
         for round_ in range(1, config.run.rounds + 1):
@@ -170,12 +170,12 @@ class _Loop:
         self.fingerprint = {**self.fingerprint, "earlier": earlier}
 
 
-def _open(config: Config, cache_url: str, progress: Progress) -> _Loop:
+def _open(config: Config, cache_url: str, restart: bool, progress: Progress) -> _Loop:
     device = pick_device(config.run.device)
     samples = open_samples(config)
     teacher, student, _ = open_pair(config, samples, device)
     cache = require_cache(cache_url, config, samples, teacher)
-    teacher, embeddings = _pair(config, teacher, student, progress)
+    teacher, embeddings = _pair(config, teacher, student, restart, progress)
     rows = CLIMBERS.load(str(config.mine.output)).row_format(row_format(config, samples, cache), config, student)
     source = source_parts(samples, cache_url, cache, rows)
     climber = make_climber(config, teacher, student, rows, cache, device)
@@ -193,11 +193,13 @@ def _open(config: Config, cache_url: str, progress: Progress) -> _Loop:
     return _Loop(config, progress, device, teacher, student, rows, climber, source, list(source), fingerprint)
 
 
-def _pair(config: Config, teacher: AnyModel, student: AnyModel, progress: Progress) -> tuple[AnyModel, dict[str, Any]]:
+def _pair(
+    config: Config, teacher: AnyModel, student: AnyModel, restart: bool, progress: Progress
+) -> tuple[AnyModel, dict[str, Any]]:
     """The teacher as it takes the student's shifts, and what a fingerprint says of the map; for text."""
     if not (isinstance(teacher, TextModel) and isinstance(student, TextModel)) or not config.run.rounds:
         return teacher, {}
-    found = open_embeddings(layout.embeddings(config.output), teacher, student, progress)
+    found = open_embeddings(layout.embeddings(config.output), teacher, student, progress, restart=restart)
     teacher = teacher.carrying(found.map.matrix, config.mine.carry, student.embeddings)
     return teacher, {"embeddings": identity(found.manifest)}
 

@@ -134,7 +134,7 @@ class Tokenizer:
         """
         if self._words is None:
             surfaces = {index: text for index, text in sorted(self.backend.surfaces().items()) if text.isalpha()}
-            before = [int(i) for i in self._real(f"{_BEFORE}")[0]]
+            before = [int(i) for i in self._real(_BEFORE)[0]]
             after = self._real(*(f"{_BEFORE} {text}" for text in surfaces.values()))
             pairs = zip(surfaces.items(), after, strict=True)
             words = {index: text for (index, text), ids in pairs if ids.tolist() == [*before, index]}

@@ -10,11 +10,12 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.datasets.dataset import dataset_details
+from pipeline.layout import MAP
 from pipeline.models import AnyModel, TextModel
 from pipeline.models.text import Form
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
-from pipeline.work.embeddings import MAP, embeddings_sha256, read_map
+from pipeline.work.embeddings import embeddings_sha256, read_map
 from pipeline.work.setup import open_model
 from schemas.config import Config
 from schemas.errors import UserError, clipped

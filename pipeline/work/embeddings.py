@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.promised import read_checked
+from pipeline.layout import MAP, TOKENIZER
 from pipeline.mining.embedding import EmbeddingMap, fit_map, mean_norm
 from pipeline.models import TextModel
 from pipeline.progress import Progress
@@ -19,7 +20,6 @@ from pipeline.storage import Folder
 from schemas.errors import BpkdError
 from schemas.manifest import FileEntry, Manifest
 
-MAP, TOKENIZER = "embedding-map.safetensors", "tokenizer.json"
 UNIT = "embeddings"
 _Q = "Q"
 
@@ -37,7 +37,9 @@ class Embeddings:
     map: EmbeddingMap
 
 
-def open_embeddings(url: str, teacher: TextModel, student: TextModel, progress: Progress) -> Embeddings:
+def open_embeddings(
+    url: str, teacher: TextModel, student: TextModel, progress: Progress, *, restart: bool = False
+) -> Embeddings:
     """The map between two models, fitted once and kept.
 
     Args:
@@ -46,19 +48,21 @@ def open_embeddings(url: str, teacher: TextModel, student: TextModel, progress: 
             embeddings, in which step sizes are counted.
         teacher, student: with one vocabulary.
         progress: where to report.
+        restart: fit it anew.
 
     Raises:
         UserError: what is there belongs to others.
     """
-    size = student.tokenizer.size
     fingerprint = {
-        "vocabulary": size,
+        "vocabulary": student.tokenizer.size,
         "teacher": embeddings_sha256(teacher),
         "student": embeddings_sha256(student),
     }
-    with Artifact(url, "embeddings", fingerprint, say=progress.say) as artifact:
+    with Artifact(url, "embeddings", fingerprint, restart=restart, say=progress.say) as artifact:
         if artifact.manifest is None:
-            found = fit_map(teacher.embeddings[:size], student.embeddings[:size])
+            # An own tokenizer may leave ids out.
+            ids = torch.tensor(sorted(student.tokenizer.vocabulary.values()), device=student.device)
+            found = fit_map(teacher.embeddings[ids], student.embeddings[ids])
             artifact.commit(UNIT, _write(artifact, found, student))
             details = {
                 "residual": found.residual,

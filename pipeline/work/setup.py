@@ -39,6 +39,9 @@ from schemas.sections import ModelConfig
 
 _log = logging.getLogger("bpkd.models")
 
+_NO_SETTINGS = ("_name_or_path", "transformers_version")
+"""What a config of transformers says of itself that changes nothing in the model."""
+
 Role = Literal["teacher", "student"]
 
 
@@ -192,27 +195,39 @@ def row_format(config: Config, samples: Samples, cache: Manifest) -> RowFormat:
     )
 
 
-def describe_model(config: Config, role: Role) -> dict[str, Any]:
-    """How a model is built: its section without the weights, and the hash of the file when the factory is in one; of
-    a text model also how much it reads."""
+def model_settings(config: Config, role: Role, model: AnyModel) -> dict[str, Any]:
+    """How a model is built: its section without the weights, and the hashes of files in it with the user's own code.
+
+    Of a text model also how much it reads, by which tokenizer, and the settings that come with its weights.
+    """
     section: ModelConfig = getattr(config, role)
     described = section.model_dump(mode="json", exclude={"weights"})
-    if config.data.kind == "text":
-        described["max_length"] = config.data.max_length
-    file, _, attribute = section.factory.rpartition(":")
-    if file.endswith(".py"):
-        code = file_fingerprint(config.locate(file))["sha256"]
-        described |= {"factory": f"{Path(file).name}:{attribute}", "code": code}
+    for key, code in (("factory", "code"), ("tokenizer", "tokenizer_code")):
+        file, _, attribute = (described[key] or "").rpartition(":")
+        if file.endswith(".py"):
+            own = file_fingerprint(config.locate(file))["sha256"]
+            described |= {key: f"{Path(file).name}:{attribute}", code: own}
+    if isinstance(model, TextModel):
+        described |= {"max_length": config.data.max_length, **_text_settings(model)}
     return described
 
 
 def identify_model(config: Config, role: Role, model: AnyModel) -> dict[str, Any]:
-    """How a model is built, and the hash of its weights; of a text model also that of its tokenizer."""
-    known = {**describe_model(config, role), "sha256": weights_sha256(model)}
-    if isinstance(model, TextModel):
-        vocabulary = json.dumps(model.tokenizer.vocabulary, sort_keys=True).encode()
-        known["tokenizer_sha256"] = sha256(model.tokenizer.to_json() or vocabulary)
-    return known
+    """How a model is built, and the hash of its weights."""
+    return {**model_settings(config, role, model), "sha256": weights_sha256(model)}
+
+
+def _text_settings(model: TextModel) -> dict[str, str]:
+    """Hashes of the tokenizer, and of what a model of transformers is told besides its weights."""
+    tokenizer = model.tokenizer
+    vocabulary = json.dumps(tokenizer.vocabulary, sort_keys=True).encode()
+    told = f"{tokenizer.backend.pad_id} {tokenizer.segmented}".encode()
+    settings = {"tokenizer_sha256": sha256((tokenizer.to_json() or vocabulary) + told)}
+    own: Any = getattr(model.inner, "config", None)
+    if hasattr(own, "to_dict"):
+        known = {key: value for key, value in own.to_dict().items() if key not in _NO_SETTINGS}
+        settings["settings_sha256"] = sha256(json.dumps(known, sort_keys=True, default=str).encode())
+    return settings
 
 
 def check_labels(block: Block, width: int) -> None:

@@ -44,10 +44,9 @@ class EmbeddingClimber:
     The shift is counted in mean norms of the student's token embeddings, as step sizes and radii therefore are.
     """
 
-    def __init__(
-        self, config: Config, teacher: TextModel, opponent: TextModel, rows: RowFormat, device: torch.device
-    ) -> None:
-        self._mine, self._teacher, self._opponent, self._device = config.mine, teacher, opponent, device
+    def __init__(self, config: Config, teacher: TextModel, opponent: TextModel, rows: RowFormat) -> None:
+        self._mine, self._teacher, self._opponent = config.mine, teacher, opponent
+        self._unit = mean_norm(opponent.embeddings)
         self._kind = rows.kind_
         self._codec: DeltaCodec = DELTAS.build(config.mine.delta)
         self.tolerated = self._codec.tolerated
@@ -58,7 +57,7 @@ class EmbeddingClimber:
         return replace(rows, shape=shape, delta=config.mine.delta)
 
     def __call__(self, parents: Stored, generator: torch.Generator) -> Ends:
-        end = climb_embeddings(self._mine, self._teacher, self._opponent, parents, generator, self._device)
+        end = climb_embeddings(self._mine, self._teacher, self._opponent, self._unit, parents, generator)
         blank = ("",) * len(parents[0].texts)
         sentences = [
             Sentence(blank, Perturbed(tokens, self._codec.unpack(self._codec.pack(shift[real].numpy()))))
@@ -77,14 +76,15 @@ def climb_embeddings(
     mine: MineConfig,
     teacher: TextModel,
     opponent: TextModel,
+    unit: float,
     parents: Stored,
     generator: torch.Generator,
-    device: torch.device,
 ) -> Shifted:
-    """Climb from every one of N plain sentences, at shifts of real tokens only."""
+    """Climb from every one of N plain sentences, at shifts of real tokens only, counted in `unit`."""
+    device = opponent.device
     tokens = opponent.tokenizer.encode([sentence.texts for sentence in parents])
     batch = opponent.tokenizer.batch(tokens).to(device)
-    width, unit = opponent.embeddings.shape[1], mean_norm(opponent.embeddings)
+    width = opponent.embeddings.shape[1]
 
     def shifted(model: TextModel) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda shift: model.run(batch.with_delta(unit * shift))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from pipeline.kinds import Stored
+from pipeline.mining.embedding import mean_norm
 from pipeline.mining.replacement import nearest_words, promised_gains
 from pipeline.models import AnyModel, TextModel
 from pipeline.shards.rows import RowFormat
@@ -81,17 +82,22 @@ class TokenClimber:
     ) -> None:
         self._mine, self._teacher, self._opponent, self._device = config.mine, teacher, opponent, device
         self._kind, self._objective = rows.kind_, build_objective(config.mine)
-        self._tokenizer = opponent.tokenizer
+        self._tokenizer, self._unit = opponent.tokenizer, mean_norm(opponent.embeddings)
         ids, self._surfaces = self._tokenizer.words()
         self._number = {token: number for number, token in enumerate(ids.tolist())}
-        self._words = opponent.embeddings.detach()[torch.from_numpy(ids).to(device)]
+        self._ids = torch.from_numpy(ids).to(device)
 
     @staticmethod
     def row_format(rows: RowFormat, config: Config, opponent: AnyModel) -> RowFormat:
         return rows
 
+    @property
+    def _words(self) -> torch.Tensor:
+        """(W, D) embeddings of all words, of the opponent as it is now: it may have been trained since."""
+        return self._opponent.embeddings.detach()[self._ids]
+
     def __call__(self, parents: Stored, generator: torch.Generator) -> Ends:
-        end = climb_embeddings(self._mine, self._teacher, self._opponent, parents, generator, self._device)
+        end = climb_embeddings(self._mine, self._teacher, self._opponent, self._unit, parents, generator)
         texts = [sentence.texts for sentence in parents]
         gap = before = self._gaps(texts)
         sentences = self._begin(texts, end)
@@ -107,7 +113,7 @@ class TokenClimber:
 
     def _begin(self, texts: list[Texts], end: Shifted) -> list[_Sentence]:
         """Every sentence with its words and their neighbours."""
-        known = set(self._number)
+        known, embeddings = set(self._number), self._words
         sentences = []
         for row, spans in enumerate(self._tokenizer.offsets(texts)):
             tokens = end.tokens[row]
@@ -116,7 +122,7 @@ class TokenClimber:
             at = [places[(word.text, word.start, word.end)] for word in draft.words if word is not None]
             ids = torch.from_numpy(tokens.ids[at]).long().to(self._device)
             points = self._opponent.embeddings.detach()[ids] + end.shift[row, at]
-            near = nearest_words(points, self._words, self._mine.neighbours + 1).cpu().numpy()
+            near = nearest_words(points, embeddings, self._mine.neighbours + 1).cpu().numpy()
             sentences.append(_Sentence(draft, near, max(1, int(self._mine.max_changes * len(at))) if at else 0))
         return sentences
 
@@ -151,13 +157,13 @@ class TokenClimber:
 
     def _offers(self, sentences: list[_Sentence]) -> Iterator[list[_Offer]]:
         """For each sentence the exchanges that promise most."""
-        gradients = self._gradients([sentence.draft.texts for sentence in sentences])
+        gradients, embeddings = self._gradients([sentence.draft.texts for sentence in sentences]), self._words
         for sentence, found in zip(sentences, gradients, strict=True):
             places = {n: found.places.get((w.text, w.start)) for n, w in enumerate(sentence.draft.words) if w}
             # A word may be cut off where those before it have become longer.
             numbers, at = [n for n in places if places[n] is not None], [i for i in places.values() if i is not None]
             near = torch.from_numpy(sentence.near[numbers])
-            there = self._words[near.to(self._device)]
+            there = embeddings[near.to(self._device)]
             gains = promised_gains(found.gradient[at], found.embeddings[at], there).cpu()
             yield self._best(sentence.draft, numbers, near, gains)
 
@@ -180,11 +186,11 @@ class TokenClimber:
         """Of the gaps of N sentences by the shift of their tokens, at no shift; one sentence after the other."""
         tokens = self._tokenizer.encode(texts)
         batch = self._tokenizer.batch(tokens).to(self._device)
-        shift = torch.zeros(*batch.ids.shape, self._words.shape[1], device=self._device, requires_grad=True)
+        embeddings = self._opponent.embeddings.detach()[batch.ids]
+        shift = torch.zeros_like(embeddings).requires_grad_()
         shifted = batch.with_delta(shift)
         gap = self._objective(self._teacher.run(shifted).float(), self._opponent.run(shifted).float())
         (gradient,) = torch.autograd.grad(gap.sum(), shift)
-        embeddings = self._opponent.embeddings.detach()[batch.ids]
         for row, spans in enumerate(self._tokenizer.offsets(texts)):
             real = np.flatnonzero(tokens[row].real).tolist()
             places = {(text, start): index for (text, start, _), index in zip(spans, real, strict=True)}

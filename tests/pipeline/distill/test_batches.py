@@ -60,3 +60,31 @@ def test_order_comes_from_the_generator():
     first, again, other = (batches(plan, 20, 50, seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_batches_by_length_hold_the_same_samples_in_batches_of_the_same_sizes():
+    is_source = np.arange(400) < 200
+    lengths = np.random.default_rng(0).integers(1, 50, 400)
+    plan = BatchPlan(16, 0.5)
+    plain = list(plan.batches(is_source, np.random.default_rng(1)))
+    grouped = list(plan.batches(is_source, np.random.default_rng(1), lengths))
+    assert sorted(np.concatenate(grouped)) == sorted(np.concatenate(plain))
+    assert sorted(map(len, grouped)) == sorted(map(len, plain))
+    assert all(is_source[batch].sum() == 8 for batch in grouped)
+
+    def padding(batches):
+        return np.mean([lengths[batch].max() - lengths[batch].mean() for batch in batches])
+
+    assert padding(grouped) < padding(plain) / 2
+
+
+@pytest.mark.parametrize("source", [5, 20, 100])
+def test_batches_by_length_of_a_small_source_do_not_repeat_samples_more_than_others(source):
+    is_source = np.arange(source + 400) < source
+    lengths = np.random.default_rng(0).integers(1, 50, len(is_source))
+
+    def distinct(lengths):
+        batches = BatchPlan(32, 0.5).batches(is_source, np.random.default_rng(1), lengths)
+        return np.mean([len(set(batch[is_source[batch]].tolist())) for batch in batches])
+
+    assert distinct(lengths) > 0.9 * distinct(None)

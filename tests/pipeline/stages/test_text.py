@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,7 @@ def test_a_student_with_other_embeddings_is_mapped(configure: Configure, carry: 
     assert details.embeddings is not None
     assert details.embeddings.residual > 0
     assert details.embeddings.student != details.embeddings.teacher
+    assert verify(config.output, teacher=config).problems == []
     assert Folder(f"{config.output}/dataset").exists("embedding-map.safetensors")
 
 
@@ -246,3 +248,65 @@ def test_a_teacher_whose_classifier_is_new_is_warned_of(
     cache(configure(teacher={"factory": f"hf:{text_models()}", "kwargs": {"num_labels": 3}}, student={"layers": [0]}))
     (message,) = caplog.messages
     assert "its classifier is new (classifier.bias) and knows nothing; fine-tune it" in message
+
+
+def test_rounding_that_costs_too_much_of_the_gap_is_refused(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configure(mine={"delta": "int8"})
+    cache(config)
+    monkeypatch.setattr("pipeline.kinds.deltas.int8._LEVELS", 1)
+    with pytest.raises(UserError, match=r'mine.delta = "int8" loses .*% of the gap by rounding, more than 1%'):
+        mine(config)
+
+
+@pytest.mark.parametrize("output", ["embedding", "token"])
+def test_workers_and_repeated_climbs_change_no_byte(
+    configure: Configure, files: Callable[[str], dict[str, bytes]], output: str
+) -> None:
+    own = {"output": output, "steps": 1, "climbs": 2, "start": "noise", "start_options": {"std": 0.3}}
+    made = []
+    for workers in (1, 3):
+        config = configure(mine=own, run={"output": f"workers-{workers}", "workers": workers})
+        cache(config)
+        assert [manifest.samples for manifest in mine(config)] == [40, 40]
+        made.append(files(config.output))
+    assert made[0] == made[1]
+
+
+def test_a_restart_takes_other_embeddings(configure: Configure, text_models: Any) -> None:
+    config = configure()
+    cache(config)
+    mine(config)
+    other = configure(student={"factory": f"hf:{text_models(seed=1)}", "layers": None})
+    with pytest.raises(UserError, match="bpkd mine CONFIG --restart"):
+        mine(other)
+    assert [manifest.samples for manifest in mine(other, restart=True)] == [20, 20]
+
+
+def test_a_data_set_says_how_it_was_mined(configure: Configure) -> None:
+    config = configure(mine={"carry": "embedding"})
+    cache(config)
+    mine(config)
+    export(configure(mine={"carry": "offset"}))
+    details = open_dataset(f"{config.output}/dataset").details
+    assert details.embeddings is not None and details.embeddings.carry == "embedding"
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_model_that_has_changed_beside_its_weights_is_another(
+    configure: Configure, text_models: Any, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(text_models(), tmp_path / "teacher")
+    config = configure(teacher={"factory": "hf:teacher"}, student={"layers": [0]})
+    for stage in (cache, mine, export, train):
+        stage(config)
+    file = tmp_path / "teacher" / name
+    changes = {"config.json": ('"gelu"', '"relu"'), "tokenizer.json": ('"lowercase": true', '"lowercase": false')}
+    old, new = changes[name]
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    for stage in (cache, evaluate):
+        with pytest.raises(UserError, match=r"sha256"):
+            stage(config)
