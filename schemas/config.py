@@ -29,6 +29,8 @@ from schemas.urls import shown
 _MAX_DEPTH = 32
 
 _TEXT: list[tuple[str, str, Any]] = [
+    # A tar spends some kB on the headers of each sample.
+    ("export", "format", "parquet"),
     ("mine", "output", "token"),
     ("mine", "step_rule", "sentence"),
     ("mine", "step_size", 0.6),
@@ -36,7 +38,7 @@ _TEXT: list[tuple[str, str, Any]] = [
     ("train", "batch_size", 32),
     ("train", "weight_decay", 0.01),
 ]
-"""Defaults of text where they are others than those of images and arrays; see docs/text.md for how they were found."""
+"""Defaults of text where they differ from those of other kinds; benchmarks/few_sample_text.py measures them."""
 
 
 class Config(Section):
@@ -73,6 +75,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _task_fits(self) -> Config:
         if self.data.task == "regression":
+            if self.data.classes is not None:
+                raise ValueError("data.classes: regression has none; leave it out")
             if self.train.loss in {"kl", "js", "dkd"}:
                 raise ValueError(f'train.loss = "{self.train.loss}" compares class probabilities; regression takes mse')
             if self.mine.objective in {"kl", "js"}:
@@ -94,7 +98,7 @@ class Config(Section):
             raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
         if text and mine.bounds is not None:
             raise ValueError("mine.bounds: token embeddings have no valid range; text takes mine.ball and mine.radius")
-        if mine.output == "embedding" and not self.train.freeze_embeddings:
+        if mine.output == "embedding" and self.train.freeze_embeddings is False:
             raise ValueError(
                 "train.freeze_embeddings = false would change what perturbed embeddings are added to; "
                 'set it to true, or mine.output = "token"'

@@ -132,8 +132,10 @@ class MineConfig(Section):
     bounds: tuple[float, float] | None = Field(
         None, description="valid input range; images: [0, 1], arrays: per feature as in the source"
     )
-    ball: Literal["l2", "linf"] | None = Field(None, description="also stay within this ball round the parent")
-    radius: Positive = Field(1.0, description="of the ball, in input units")
+    ball: Literal["l2", "linf"] | None = Field(
+        None, description="also stay within this ball round the parent (text: each token)"
+    )
+    radius: Positive = Field(1.0, description="of the ball, in input units (text: mean embedding norms)")
     start: _named(registry.STARTS) = Field("sample", description="where a climb starts")  # type: ignore[valid-type]
     start_options: Options = Field(default_factory=dict, description="noise: std; mixup: alpha")
     climbs: Count = Field(1, description="climbs per source sample and round; more than one needs a random start")
@@ -202,8 +204,10 @@ class TrainConfig(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of sgd")
     schedule: Literal["constant", "cosine"] = Field("cosine", description="of the learning rate over the budget")
     warmup: Fraction = Field(0.02, description="share of the budget over which the rate rises from 0")
-    freeze_embeddings: bool = Field(
-        True, description="of a text model: leave the token embeddings as they are; needed for perturbed embeddings"
+    freeze_embeddings: bool | None = Field(
+        None,
+        description="of a text model: leave the token embeddings as they are, as perturbed embeddings need it; when "
+        "left out true, unless they are new",
     )
     init: Literal["continue", "fresh"] = Field("continue", description="from the last opponent, or new weights")
     checkpoint_every: Count = Field(100, description="steps between checkpoints; at most so many are lost")

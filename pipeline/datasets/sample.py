@@ -84,9 +84,9 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
     """
     with (progress or Silent()).task("search", dataset.manifest.samples) as task:
         for part, batch in batches(dataset, ["key"]):
+            task.advance(batch.num_rows)
             if pc.any(pc.equal(batch["key"], key)).as_py():
                 return _sample(dataset, str(part), part.table(), key)
-            task.advance(batch.num_rows)
     raise UserError(f"{dataset.url} has no sample {key!r}; keys are the column `key`, in tars the names up to the dot")
 
 
@@ -113,11 +113,11 @@ def _texts_of(dataset: Dataset, key: str, progress: Progress | None) -> tuple[st
     names = [name for name, type_ in columns.items() if pa.types.is_string(type_)]
     with (progress or Silent()).task("search parent", dataset.manifest.samples) as task:
         for _, batch in batches(dataset, ["key", *names]):
+            task.advance(batch.num_rows)
             found = pc.index(batch["key"], key).as_py()
             if found >= 0:
                 texts = [batch[name][found].as_py() for name in names]
                 return None if None in texts else tuple(texts)
-            task.advance(batch.num_rows)
     return None
 
 

@@ -54,10 +54,11 @@ class TextKind:
         if isinstance(payload, SampleError):
             raise payload
         texts = payload if isinstance(payload, tuple) else (payload,)
-        for text in texts:
+        for number, text in enumerate(texts):
             problem = _problem(text)
             if problem is not None:
-                raise SampleError(problem)
+                which = f", the {('first', 'second')[number]} of the pair" if len(texts) == 2 else ""
+                raise SampleError(problem + which)
         return Sentence(texts)
 
     def shape_of(self, sample: Sentence) -> tuple[int, ...]:

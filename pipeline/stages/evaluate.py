@@ -116,4 +116,13 @@ def _measure(
                 )
                 meter.update(expected, got, torch.from_numpy(block.labels))
             task.advance(len(chunk))
-    return meter.compute(), failures
+    figures = meter.compute()
+    missing = [name for name in config.data.metrics if name not in figures]
+    if missing:
+        raise UserError(
+            f"data.metrics: {missing[0]} needs labels, and data.eval has none, or too few; set data.columns.label"
+        )
+    if failures:
+        count = f"{len(failures):,} of {samples.size:,} samples"
+        progress.say(f"evaluate: {count} cannot be read and do not count; the first: {failures[0].reason}")
+    return figures, failures

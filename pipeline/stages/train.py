@@ -17,7 +17,7 @@ from pipeline.shards.pool import PartsPool
 from pipeline.storage import Folder
 from pipeline.work.embeddings import embeddings_sha256
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, identify_model, open_student
+from pipeline.work.setup import check_choices, freezes_embeddings, identify_model, open_student
 from pipeline.work.training import load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.errors import UserError
@@ -101,7 +101,7 @@ def _check_embeddings(data: Dataset, student: AnyModel, config: Config) -> None:
             f"{data.url}: its perturbations belong to a student with other token embeddings; take [student] from the "
             'run that made it, or a data set of mine.output = "token", which any student can train on'
         )
-    if not config.train.freeze_embeddings:
+    if not freezes_embeddings(config):
         raise UserError(f"{data.url}: perturbed embeddings need train.freeze_embeddings = true")
     # What is perturbed has been tokenised, and is not cut to what the model takes.
     longest = data.rows.shape[1]

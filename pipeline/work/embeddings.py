@@ -22,6 +22,8 @@ from schemas.manifest import FileEntry, Manifest
 
 UNIT = "embeddings"
 _Q = "Q"
+_LARGE = 0.7
+"""A residual at which the map explains half of the teacher's embeddings, in squares."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ def open_embeddings(
             artifact.finish([UNIT], details)
             how = "are the same" if found.matrix is None else f"are mapped with a residual of {found.residual:.1%}"
             progress.say(f"embeddings: the student's and the teacher's {how}")
+            if found.residual > _LARGE:
+                progress.say(
+                    "embeddings: a shift of the student's then says little to the teacher; take a student with "
+                    "embeddings that were trained, best some of the teacher's layers"
+                )
         assert artifact.manifest is not None
         return Embeddings(artifact.manifest, read_map(url, artifact.manifest))
 

@@ -119,7 +119,7 @@ def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int,
     """
     student = open_model(config, "student", kind, shape, width, device)
     compatible(width, check_outputs(student, blank_inputs(kind, shape, device), "student", None))
-    if isinstance(student, TextModel) and config.train.freeze_embeddings:
+    if isinstance(student, TextModel) and freezes_embeddings(config):
         token_embedding(student.inner).requires_grad_(False)
     return student
 
@@ -152,6 +152,18 @@ def open_model(
         device=device,
         max_length=config.data.max_length,
     )
+
+
+def freezes_embeddings(config: Config) -> bool:
+    """Whether a student of text is trained with its token embeddings as they are: unless they are random, it is.
+
+    Few samples hold few of the words, and those of a pretrained model know more than they could teach.
+    """
+    if config.train.freeze_embeddings is not None:
+        return config.train.freeze_embeddings
+    student = config.student
+    pretrained = student.factory.startswith("hf:") and student.kwargs.get("pretrained", True) is not False
+    return config.mine.output == "embedding" or pretrained or student.weights is not None
 
 
 def cache_fingerprint(config: Config, samples: Samples, teacher: AnyModel) -> dict[str, Any]:

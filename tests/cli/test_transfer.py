@@ -25,7 +25,7 @@ def test_push_and_pull_in_words(bpkd: Any, dataset: str, tmp_path: Path) -> None
     said = bpkd("push", dataset, f"memory://{tmp_path.name}/set")
     assert said.code == 0
     first, second = said.out.splitlines()
-    assert first == f"dataset: 10 samples in memory://{tmp_path.name}/set"
+    assert first.startswith(f"dataset: 10 samples in memory://{tmp_path.name}/set (")
     assert second.startswith("  2 files (") and second.endswith(" copied, 0 files (0 bytes) there already")
     assert "copy: " in said.err and "B/s" in said.err
     pulled = bpkd("--quiet", "pull", f"memory://{tmp_path.name}/set", tmp_path / "copy")

@@ -177,7 +177,7 @@ def test_the_form_of_a_sample_in_words(text_config: Any, pair: bool, mined: Any,
 def test_bytes_of_a_sample_are_those_of_the_shards(text_config: Any) -> None:
     dataset = made(text_config())
     summary = summarize(dataset)
-    (shard,) = Path(dataset.url).glob("*.tar")
+    (shard,) = Path(dataset.url).glob("*.parquet")
     assert summary.sample_bytes == shard.stat().st_size / 24 < summary.bytes / 24
 
 

@@ -310,3 +310,29 @@ def test_a_model_that_has_changed_beside_its_weights_is_another(
     for stage in (cache, evaluate):
         with pytest.raises(UserError, match=r"sha256"):
             stage(config)
+
+
+def test_embeddings_that_are_new_are_trained_unless_shifts_need_them(configure: Configure) -> None:
+    for output, expected in (("token", False), ("embedding", True)):
+        new = {"kwargs": {"pretrained": False}}
+        config = configure(mine={"output": output}, student={**new, "layers": [0]}, run={"output": output, "rounds": 1})
+        cache(config)
+        mine(config)
+        assert torch.equal(models(config)[1].embeddings, models(config, 1)[1].embeddings) is expected
+
+
+def test_metrics_without_labels_are_an_error_and_broken_samples_are_told(configure: Configure, tmp_path: Path) -> None:
+    config = configure(run={"rounds": 0})
+    for stage in (cache, mine, export, train):
+        stage(config)
+    said: list[str] = []
+
+    class Told(Silent):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    pq.write_table(pa.table({"sentence": ["a film", "", "joy"]}), tmp_path / "eval.parquet")
+    with pytest.raises(UserError, match=r"data\.metrics: f1 needs labels, and data.eval has none"):
+        evaluate(configure(run={"rounds": 0}, data={"metrics": ["f1"]}))
+    assert set(evaluate(config, progress=Told())) == {"agreement", "gap"}
+    assert said == ["evaluate: 1 of 3 samples cannot be read and do not count; the first: empty text"]
