@@ -262,3 +262,11 @@ def test_dump_round_trips(
     config = parse_config(values)
     again = parse_config(tomllib.loads(dump_config(config)))
     assert again.model_dump() == config.model_dump()
+
+
+@pytest.mark.parametrize("rule", ["sentence", "token"])
+def test_step_rules_of_text_are_for_text(rule: str) -> None:
+    values = {name: dict(section) for name, section in MINIMAL.items()} | {"mine": {"step_rule": rule}}
+    with pytest.raises(UserError, match="is for text; image data takes l2 or sign"):
+        parse_config(values)
+    parse_config({**values, "data": {**values["data"], "kind": "text"}})
