@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("which", ["continued", "fresh"])
-@pytest.mark.parametrize("name", ["few_sample"])
+@pytest.mark.parametrize("name", ["few_sample", "few_sample_text"])
 def test_the_tables_are_the_benchmarks(name: str, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     comparison, tools = import_module(name).COMPARISON, sys.modules["comparison"]
