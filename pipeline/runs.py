@@ -8,6 +8,7 @@ from pipeline import layout
 from pipeline.artifacts.artifact import discard, held
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
+from schemas.manifest import MANIFEST
 
 CONFIG = "config.toml"
 
@@ -23,6 +24,23 @@ def record_config(config: Config) -> None:
 def recorded_config(run: str) -> bool:
     """Whether a run's directory has its config."""
     return Folder(run).exists(CONFIG)
+
+
+def is_complete(config: Config) -> bool:
+    """Whether every artifact of a run is there, so that its stages find all done, or refuse it.
+
+    Raises:
+        BpkdError: the store does not answer.
+    """
+    run, rounds = config.output, range(1, config.run.rounds + 1)
+    # The last one first, as it is missing most often.
+    urls = [layout.student(run), layout.dataset(run), layout.teacher_logits(run)]
+    urls += [make(run, number) for number in rounds for make in (layout.opponent, layout.auxiliary)]
+    if config.data.eval is not None:
+        urls.insert(0, layout.evaluation(run))
+    if config.data.kind == "text" and rounds:
+        urls.append(layout.embeddings(run))
+    return all(Folder(url).exists(MANIFEST) for url in urls)
 
 
 def discard_run(run: str) -> None:

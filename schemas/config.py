@@ -164,6 +164,12 @@ def dump_config(config: Config) -> str:
     """The config as TOML with every default filled in, local paths made absolute and secrets in URLs masked."""
     values = config.model_dump(exclude_none=True)
     values["run"]["output"] = shown(config.output)
+    if config.run.base is not None:
+        values["run"]["base"] = shown(config.locate(config.run.base))
+    options = values["run"]["runner_options"]
+    values["run"]["runner_options"] = {
+        name: shown(value) if isinstance(value, str) else value for name, value in options.items()
+    }
     for key in ("train", "eval"):
         given = values["data"].get(key)
         if given is not None:

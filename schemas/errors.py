@@ -7,6 +7,10 @@ class BpkdError(Exception):
     exit_code = 1
 
 
+class TransientError(BpkdError):
+    """A store or a worker failed in a way that may pass by itself; the same again later may succeed."""
+
+
 class UserError(BpkdError):
     """The user's input is wrong; running it again without a change fails again."""
 

@@ -189,6 +189,16 @@ METRICS = Registry(
     },
 )
 
+RUNNERS = Registry(
+    "runner",
+    {
+        "threads": "pipeline.runners.threads:ThreadsRunner",
+        "processes": "pipeline.runners.processes:ProcessesRunner",
+        "dask": "pipeline.runners.dask:DaskRunner",
+        "ray": "pipeline.runners.ray:RayRunner",
+    },
+)
+
 FORMATS = Registry(
     "export format",
     {

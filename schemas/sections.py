@@ -20,6 +20,18 @@ _BYTES = r"^(\d{1,12}(?:\.\d{1,6})?) ?([KMGkmg]i?[Bb])$"
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
+def in_bytes(size: str) -> float:
+    """Bytes of a size such as "64MB" or "1.5 GiB".
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = re.fullmatch(_BYTES, size)
+    if match is None:
+        raise ValueError("takes a size with its unit, such as 8GB or 512MiB")
+    return float(match[1]) * _UNITS[match[2].upper()]
+
+
 def _named(known: Registry) -> Any:
     """A string that names an entry of a registry or the user's own `package.module:Name`."""
     check: Callable[[str], str] = known.check
@@ -42,7 +54,35 @@ class RunConfig(Section):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the forward and backward passes in cache and mine"
     )
-    workers: Count = Field(1, description="shards that cache and mine work on at a time; never changes the result")
+    runner: _named(registry.RUNNERS) = Field(  # type: ignore[valid-type]
+        "threads", description="where shards are made: threads, processes, dask (extra) or ray (extra)"
+    )
+    runner_options: Options = Field(
+        default_factory=dict,
+        description="dask, ray: address of a cluster that runs already, memory of a worker; ray: gpus of a worker",
+    )
+    workers: Count | Literal["all"] = Field(
+        1,
+        description="shards that cache, mine and export work on at a time, which never changes the result; "
+        '"all": one for each GPU or worker of the cluster, else for each core',
+    )
+    base: str | None = Field(
+        None, description="a finished run, of which all that was made from the same is taken over instead of made anew"
+    )
+    versions: bool = Field(
+        False,
+        description="keep versions side by side in output: v001, v002, ...; where the source has grown or a model is "
+        "another, the next one is begun, with the last as its base",
+    )
+    disk_cache: str = Field(
+        "0",
+        pattern=rf"^(0|{_BYTES[1:-1]})$",
+        description='room on the local disk for copies of remote shards, as "20GB"; 0: none',
+    )
+
+    @property
+    def disk_cache_bytes(self) -> int:
+        return 0 if self.disk_cache == "0" else int(in_bytes(self.disk_cache))
 
 
 class Columns(Section):
@@ -181,8 +221,7 @@ class ExportConfig(Section):
     @property
     def shard_bytes(self) -> float | None:
         """The size of a shard where it is given in bytes."""
-        match = re.fullmatch(_BYTES, str(self.shard_size))
-        return float(match[1]) * _UNITS[match[2].upper()] if match else None
+        return in_bytes(self.shard_size) if isinstance(self.shard_size, str) else None
 
 
 class TrainConfig(Section):

@@ -17,10 +17,11 @@ from pipeline.artifacts.failures import FAILURES, UNITS, Retry, failure_files, r
 from pipeline.artifacts.identity import require_same
 from pipeline.artifacts.ledger import LOCK, PROGRESS, TRANSFER, Ledger, parse_manifest
 from pipeline.artifacts.lock import PATIENCE, Lock
+from pipeline.artifacts.units import Target
 from pipeline.layout import MADE_BY
 from pipeline.storage import Folder, is_temporary, sha256
 from pipeline.version import VERSION
-from schemas.errors import UserError
+from schemas.errors import BpkdError, UserError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
 
 
@@ -172,6 +173,11 @@ class Artifact:
         digest = sha256(data)
         return FileEntry(path=path, bytes=len(data), sha256=digest, samples=samples, source=source, labelled=labelled)
 
+    def target(self) -> Target:
+        """Where workers write files of units, which `commit` then takes in."""
+        self._begin()
+        return Target(self.folder.url, self._lock.lease)
+
     def commit(
         self,
         unit: str,
@@ -186,6 +192,21 @@ class Artifact:
         self._ledger.record(unit, report)
         self._reports[unit] = report
         return report
+
+    def take(self, folder: Folder, entry: FileEntry, path: str) -> FileEntry:
+        """Write the file `entry` of another artifact as `path`; it counts once its entry is committed.
+
+        Its bytes are not looked at: whoever reads them compares them with the manifest.
+
+        Raises:
+            BpkdError: it is missing.
+        """
+        self._begin()
+        try:
+            self.folder.take(path, folder, entry.path)
+        except FileNotFoundError:
+            raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it") from None
+        return entry.model_copy(update={"path": path})
 
     def save_state(self, name: str, data: bytes) -> None:
         """Keep state of unfinished work; it goes when the artifact is finished."""

@@ -46,6 +46,11 @@ def require_same(url: str, found: Mapping[str, Any], wanted: Mapping[str, Any], 
         raise UserError(f"{url} was made with {path} = {was}, now it is {now}{more}; {remedy}")
 
 
+def named_differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """What a user calls the parts in which two fingerprints differ, each once."""
+    return list(dict.fromkeys(name for name, *_ in sorted(_differences(found, wanted))))
+
+
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, str, str]]:
     """(path, old value, new value) of every leaf that differs, values shortened for a message."""
     if isinstance(old, dict) and isinstance(new, dict):

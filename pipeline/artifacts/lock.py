@@ -63,6 +63,30 @@ class Holder:
         return f"process {self.process} on {self.machine.partition(' ')[0]}"
 
 
+@dataclass(frozen=True)
+class Lease:
+    """What others, such as workers on other machines, know of a lock that is held: enough to see whether it still is.
+
+    Attributes:
+        name: of the lock's file in its folder.
+        token: unique to the lock.
+    """
+
+    name: str
+    token: str
+
+    def require(self, folder: Folder) -> None:
+        """Make sure that the lock is still held.
+
+        Raises:
+            BpkdError: it was given up, or another process has taken it over.
+        """
+        holder = _read(folder, self.name)
+        if holder is None or holder.token != self.token:
+            who = f"is being made by {holder}" if holder else "is no longer being made"
+            raise BpkdError(f"{folder.url} {who}; what this worker made for it is not written")
+
+
 class Lock:
     """A file that only one process has made.
 
@@ -79,6 +103,10 @@ class Lock:
         self._lost = ""
         self._renewed = 0.0
         self._renewer = threading.Thread(target=self._renew, name="bpkd-lock", daemon=True)
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(self._name, self._self.token)
 
     def acquire(self) -> None:
         """Take the lock.
@@ -185,14 +213,18 @@ class Lock:
             self._lost = f"by {holder}" if holder else "by another process, which has ended,"
 
     def _read(self) -> Holder | None:
-        """The holder; None where there is none."""
-        try:
-            return Holder(**json.loads(self._folder.read(self._name)))
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError):
-            # Cut short by a crash of the machine: nobody that renews it.
-            return Holder("an unknown machine", 0, 0.0, "")
+        return _read(self._folder, self._name)
+
+
+def _read(folder: Folder, name: str) -> Holder | None:
+    """Who holds a lock; None where nobody does."""
+    try:
+        return Holder(**json.loads(folder.read(name)))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError):
+        # Cut short by a crash of the machine: nobody that renews it.
+        return Holder("an unknown machine", 0, 0.0, "")
 
 
 def _to_json(holder: Holder) -> bytes:

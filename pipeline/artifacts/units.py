@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
-from pipeline.artifacts.artifact import Artifact
-from pipeline.progress import Task
-from schemas.manifest import FailedSample, ShardReport
+from pipeline.artifacts.lock import Lease
+from pipeline.storage import Folder, sha256
+from schemas.manifest import FailedSample, FileEntry, ShardReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,63 +42,42 @@ class Unit:
     samples: int
 
 
-def make_units(
-    artifact: Artifact,
-    units: Sequence[Unit],
-    work: Callable[[int], Made],
-    task: Task,
-    figures: Callable[[ShardReport], dict[str, float]] = lambda report: {},
-    *,
-    workers: int = 1,
-) -> list[ShardReport]:
-    """Make and commit every unit that is not committed yet.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where workers write the files of an artifact, as long as the process that makes it holds its lock.
 
-    Args:
-        artifact: being made.
-        units: all of them, in the order of the manifest.
-        work: makes unit number i. It depends on nothing but i and what it closes over, so the result is the same
-            whoever does it and when; with several workers it is called from several threads.
-        task: progress, advanced by each unit's samples.
-        figures: of a report, for the progress.
-        workers: units that are made at the same time.
+    What they have written counts once that process commits their report.
 
-    Returns:
-        The reports of all units, in order.
+    Attributes:
+        url: of the artifact.
+        lease: the lock, as anyone can check it.
     """
 
-    def commit(unit: Unit, made: Made) -> None:
-        files = [
-            artifact.write(f.path, f.data, samples=f.samples, source=f.source, labelled=f.labelled) for f in made.files
-        ]
-        report = artifact.commit(unit.name, files, made.failures, made.details)
-        task.advance(unit.samples, **figures(report))
+    url: str
+    lease: Lease
 
-    todo = []
-    for index, unit in enumerate(units):
-        if artifact.done(unit.name):
-            task.advance(unit.samples, **figures(artifact.report(unit.name)))
-        else:
-            todo.append(index)
-    for index, made in _in_turn(work, todo) if workers == 1 else _at_once(work, todo, workers):
-        commit(units[index], made)
-    return [artifact.report(unit.name) for unit in units]
+    def write(self, made: Made) -> ShardReport:
+        """Write all files of a unit.
 
+        Raises:
+            BpkdError: the lock is held by somebody else now, or a file cannot be written.
+        """
+        folder = Folder(self.url)
+        return ShardReport(
+            files=[self._write(folder, file) for file in made.files],
+            failures=list(made.failures),
+            details=dict(made.details),
+        )
 
-def _in_turn(work: Callable[[int], Made], todo: Sequence[int]) -> Iterator[tuple[int, Made]]:
-    for index in todo:
-        yield index, work(index)
-
-
-def _at_once(work: Callable[[int], Made], todo: Sequence[int], workers: int) -> Iterator[tuple[int, Made]]:
-    """(number, what it made) as they get done; no more units are begun or held than there are workers."""
-    waiting, running = iter(todo), {}
-    pool = ThreadPoolExecutor(workers, "bpkd-unit")
-    try:
-        running = {pool.submit(work, index): index for index in islice(waiting, workers)}
-        while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-                running |= {pool.submit(work, index): index for index in islice(waiting, 1)}
-    finally:
-        # Whoever stops, by Ctrl-C or a mistake, does not wait for units that nobody will commit.
-        pool.shutdown(wait=False, cancel_futures=True)
+    def _write(self, folder: Folder, file: File) -> FileEntry:
+        # A worker whose process was killed would else write over what another makes in its place.
+        self.lease.require(folder)
+        folder.write(file.path, file.data)
+        return FileEntry(
+            path=file.path,
+            bytes=len(file.data),
+            sha256=sha256(file.data),
+            samples=file.samples,
+            source=file.source,
+            labelled=file.labelled,
+        )

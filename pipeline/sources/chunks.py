@@ -2,12 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from pipeline.seeds import numpy_generator
 from pipeline.sources.base import Chunk
+
+
+def cut(sizes: Sequence[tuple[str, int]], size: int, limit: int | None, *, shuffle: bool) -> Iterator[Chunk]:
+    """The chunks of a source.
+
+    Args:
+        sizes: (file, rows) of its files.
+        size: rows of a chunk at most.
+        limit: rows that are used; None for all.
+        shuffle: draw them from all files, rather than use the first ones.
+    """
+    if limit is None or not shuffle:
+        return first_chunks(sizes, size, limit)
+    return drawn_chunks(sizes, size, limit)
+
+
+def shared_chunks(own: Mapping[str, Any], other: Mapping[str, Any]) -> dict[int, int]:
+    """Which chunks two sources have in common: the same rows of a file that is the same, read in the same way.
+
+    Args:
+        own, other: what `Samples.fingerprint` says of them.
+
+    Returns:
+        Number of the chunk in `own` -> its number in `other`.
+    """
+    if _reading(own) != _reading(other):
+        return {}
+    there = {_place(chunk): chunk.index for chunk in _recorded(other)}
+    return {
+        chunk.index: there[_place(chunk)]
+        for chunk in _recorded(own)
+        if own["files"][chunk.file] == other["files"].get(chunk.file) and _place(chunk) in there
+    }
+
+
+def count_chunks(fingerprint: Mapping[str, Any]) -> int:
+    """How many chunks a source has, by what `Samples.fingerprint` says of it."""
+    return sum(1 for _ in _recorded(fingerprint))
+
+
+def _recorded(fingerprint: Mapping[str, Any]) -> Iterator[Chunk]:
+    sizes = [(file, known["rows"]) for file, known in fingerprint["files"].items()]
+    return cut(sizes, fingerprint["shard_size"], fingerprint["limit"], shuffle=fingerprint["shuffle"])
+
+
+def _reading(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """How rows become samples."""
+    which = ("files", "limit", "shuffle", "shard_size")
+    return {name: value for name, value in fingerprint.items() if name not in which}
+
+
+def _place(chunk: Chunk) -> tuple[Any, ...]:
+    return chunk.file, chunk.start, chunk.stop, chunk.picked
 
 
 def first_chunks(sizes: Sequence[tuple[str, int]], size: int, limit: int | None) -> Iterator[Chunk]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.kinds.base import Kind, Stored
 from pipeline.sources.base import Chunk, Record, Source
-from pipeline.sources.chunks import drawn_chunks, first_chunks
+from pipeline.sources.chunks import cut
 from pipeline.sources.files import Listing, find_files
 from pipeline.sources.labels import ClassLabels, Labels, Targets, numbers, resolve_classes
 from pipeline.sources.paths import relative
@@ -246,9 +246,8 @@ def _part_fingerprint(url: str) -> dict[str, Any] | None:
 
 
 def _chunks(source: Source, data: DataConfig, which: Which) -> Iterator[Chunk]:
-    if which == "eval" or data.limit is None or not data.shuffle:
-        return first_chunks(source.sizes(), data.shard_size, data.limit if which == "train" else None)
-    return drawn_chunks(source.sizes(), data.shard_size, data.limit)
+    limit = data.limit if which == "train" else None
+    return cut(source.sizes(), data.shard_size, limit, shuffle=data.shuffle)
 
 
 def _hash(key: str) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,18 @@ import torch
 
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact
-from pipeline.artifacts.units import File, Made, Unit, make_units
+from pipeline.artifacts.units import File, Made, Unit
 from pipeline.logits import Codec
 from pipeline.models import AnyModel, pick_device
 from pipeline.progress import Progress, Silent
+from pipeline.runners.base import Job, Runner, using
+from pipeline.runners.making import make_units
 from pipeline.runs import record_config
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples, open_samples
+from pipeline.work.base import cached_by_base
+from pipeline.work.expected import Expected, expect
 from pipeline.work.numerics import reproducible
 from pipeline.work.retry import retry_source
 from pipeline.work.setup import (
@@ -27,6 +33,7 @@ from pipeline.work.setup import (
     check_choices,
     check_labels,
     open_pair,
+    open_teacher,
     predict,
 )
 from schemas.config import Config
@@ -43,6 +50,7 @@ def cache(
     restart: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    runner: Runner | None = None,
 ) -> Manifest:
     """Run the teacher once over the source and store its logits, one Parquet file per chunk of the source.
 
@@ -52,6 +60,7 @@ def cache(
         restart: throw away what is there.
         retry_failed: try samples again that failed before; their files may have been mended since.
         progress: where to report.
+        runner: makes the shards; by default the config's, for this stage alone.
 
     Returns:
         The manifest; its details have `width` (logits per sample) and, for arrays, the observed range per feature.
@@ -76,10 +85,14 @@ def cache(
         if artifact.manifest is not None:
             return artifact.manifest
         samples.check_keys()
-        work = _Teacher(config, samples, teacher, width, CODECS.build(config.cache.codec), device)
+        work = _Teacher(config, samples, teacher, width, device)
         units = [Unit(shard_name(chunk.index), len(chunk)) for chunk in samples.chunks]
-        with progress.task("cache", samples.size) as task:
-            reports = make_units(artifact, units, work.label, task, workers=config.run.workers)
+        job = Job("cache", work.label, _Opener(config, expect(samples, teacher=teacher)), artifact.target())
+        if (donor := cached_by_base(config, artifact.fingerprint)) is not None:
+            taken = donor.give(artifact, lambda *_: _observed(donor.manifest))
+            progress.say(f"cache: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
+        with using(runner, config) as making, progress.task("cache", samples.size) as task:
+            reports = make_units(artifact, units, job, making, task)
         if not any(file.samples for report in reports for file in report.files):
             reason = next(failure.reason for report in reports for failure in report.failures)
             raise UserError(f"no usable sample in the source; the first failed: {reason}")
@@ -90,6 +103,20 @@ def cache(
 
 
 @dataclass(frozen=True)
+class _Opener:
+    """The teacher and the source in another process."""
+
+    config: Config
+    expected: Expected
+
+    def open(self, device: torch.device) -> Callable[[int], Made]:
+        samples = open_samples(self.config)
+        teacher, width = open_teacher(self.config, samples, device)
+        self.expected.require(samples, teacher=teacher)
+        return _Teacher(self.config, samples, teacher, width, device).label
+
+
+@dataclass(frozen=True)
 class _Teacher:
     """Labels chunks of the source."""
 
@@ -97,8 +124,12 @@ class _Teacher:
     samples: Samples
     teacher: AnyModel
     width: int
-    codec: Codec
     device: torch.device
+
+    @cached_property
+    def codec(self) -> Codec:
+        codec: Codec = CODECS.build(self.config.cache.codec)
+        return codec
 
     def label(self, index: int) -> Made:
         chunk, kind = self.samples.chunks[index], self.samples.kind
@@ -126,6 +157,11 @@ class _Teacher:
             if not fine
         ]
         return Made([file], [*block.failures, *failures], details)
+
+
+def _observed(manifest: Manifest) -> dict[str, Any]:
+    """The range per feature that a finished cache has observed."""
+    return {name: manifest.details[name] for name in ("low", "high") if name in manifest.details}
 
 
 def _labelled(labels: np.ndarray[Any, Any]) -> int:

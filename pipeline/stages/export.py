@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import torch
 
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.artifacts.units import File, Made, Unit, make_units
+from pipeline.artifacts.units import File, Made, Unit
 from pipeline.datasets import rows_spec
 from pipeline.datasets.dataset import row_format as made_rows
 from pipeline.progress import Progress, Silent
+from pipeline.runners.base import Job, Runner, using
+from pipeline.runners.making import make_units
 from pipeline.runs import record_config
 from pipeline.seeds import numpy_generator
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.limits import MAX_DECODED, sample_bytes
-from pipeline.shards.parts import Part, auxiliary_parts, count_source, group, source_parts
+from pipeline.shards.parts import FilePart, Part, auxiliary_parts, count_source, group, source_parts
 from pipeline.shards.rows import RowFormat
-from pipeline.sources import open_samples
+from pipeline.sources import Samples, open_samples
+from pipeline.storage.cache import disk_cache
 from pipeline.work.embeddings import UNIT as EMBEDDINGS
 from pipeline.work.embeddings import copied
 from pipeline.work.setup import require_cache, row_format
@@ -46,6 +51,7 @@ def export(
     output: str | None = None,
     restart: bool = False,
     progress: Progress | None = None,
+    runner: Runner | None = None,
 ) -> Manifest:
     """Write the shareable data set from the cached source and all rounds.
 
@@ -55,6 +61,7 @@ def export(
         output: URL of the data set, by default the run's `dataset`.
         restart: throw away what is there.
         progress: where to report.
+        runner: makes the shards; by default the config's, for this stage alone.
 
     Returns:
         The data set's manifest; its details hold the row format, counts by origin and round, and provenance.
@@ -67,17 +74,10 @@ def export(
     samples = open_samples(config)
     cache = require_cache(cache_url, config, samples)
     rounds = [_round(config, number, cache) for number in range(1, config.run.rounds + 1)]
-    # Mining may store more than the source has: perturbations of text.
-    rows = made_rows(RowsSpec(**rounds[0].details["rows"])) if rounds else row_format(config, samples, cache)
-    own = source_parts(samples, cache_url, cache, rows) if config.export.include_source else []
-    embeddings = _embeddings(config, rows, rounds)
-    parts = own + [
-        part
-        for number, manifest in enumerate(rounds, 1)
-        for part in auxiliary_parts(layout.auxiliary(config.output, number), manifest, rows)
-    ]
-    if not sum(part.samples for part in parts):
+    inputs = _gather(config, samples, cache_url, cache, rounds)
+    if not sum(part.samples for part in inputs.parts):
         raise UserError("nothing to export: no auxiliary samples, and export.include_source = false")
+    embeddings = _embeddings(config, inputs.rows, rounds)
     fingerprint = {
         "cache": identity(cache),
         "rounds": [identity(manifest) for manifest in rounds],
@@ -89,19 +89,63 @@ def export(
     with Artifact(url, "dataset", fingerprint, restart=restart, say=progress.say) as artifact:
         if artifact.manifest is not None:
             return artifact.manifest
-        writer = _Writer(config, rows, parts)
-        with progress.task("export", sum(part.samples for part in parts)) as task:
-            make_units(artifact, writer.units, writer.window, task)
+        writer = _Writer(config, inputs.rows, inputs.parts)
+        job = Job("export", writer.window, _Opener(config, cache_url), artifact.target())
+        with (
+            using(runner, config) as making,
+            progress.task("export", sum(part.samples for part in inputs.parts)) as task,
+        ):
+            make_units(artifact, writer.units, job, making, task)
         units = [unit.name for unit in writer.units]
         if embeddings:
             # A map and a vocabulary, without which the perturbations mean nothing.
             artifact.commit(EMBEDDINGS, [artifact.write(name, data) for name, data in embeddings[1].items()])
             units.append(EMBEDDINGS)
-        details = _details(config, rows, cache, rounds, own, embeddings[0] if embeddings else None)
+        details = _details(config, cache, rounds, inputs, embeddings[0] if embeddings else None)
         manifest = artifact.finish(units, details)
     if output is None:
         record_config(config)
     return manifest
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """All that a data set is made of: `own` samples of the source, then those of every round."""
+
+    rows: RowFormat
+    own: list[Part]
+    mined: list[FilePart]
+
+    @property
+    def parts(self) -> list[Part]:
+        return [*self.own, *self.mined]
+
+
+def _gather(config: Config, samples: Samples, cache_url: str, cache: Manifest, rounds: list[Manifest]) -> _Inputs:
+    # Mining may store more than the source has: perturbations of text.
+    rows = made_rows(RowsSpec(**rounds[0].details["rows"])) if rounds else row_format(config, samples, cache)
+    copies = disk_cache(config)
+    own = source_parts(samples, cache_url, cache, rows, copies) if config.export.include_source else []
+    mined = [
+        part
+        for number, manifest in enumerate(rounds, 1)
+        for part in auxiliary_parts(layout.auxiliary(config.output, number), manifest, rows, copies)
+    ]
+    return _Inputs(rows, own, mined)
+
+
+@dataclass(frozen=True)
+class _Opener:
+    """The windows in another process, which reads the same manifests."""
+
+    config: Config
+    cache_url: str
+
+    def open(self, device: torch.device) -> Callable[[int], Made]:
+        cache = read_manifest(self.cache_url, "cache CONFIG")
+        rounds = [_round(self.config, number, cache) for number in range(1, self.config.run.rounds + 1)]
+        inputs = _gather(self.config, open_samples(self.config), self.cache_url, cache, rounds)
+        return _Writer(self.config, inputs.rows, inputs.parts).window
 
 
 def _round(config: Config, number: int, cache: Manifest) -> Manifest:
@@ -177,21 +221,20 @@ def _shard_samples(config: Config, parts: list[Part]) -> int:
 
 def _details(
     config: Config,
-    rows: RowFormat,
     cache: Manifest,
     rounds: list[Manifest],
-    own: list[Part],
+    inputs: _Inputs,
     embeddings: Manifest | None,
 ) -> dict[str, Any]:
     """What a reader of the data set needs to know and has no other way to."""
     made = rounds[0].fingerprint if rounds else {}
     source = config.data.train
     details = DatasetDetails(
-        rows=rows_spec(rows),
+        rows=rows_spec(inputs.rows),
         format=config.export.format,
         split=config.export.split,
         counts=Counts(
-            source=sum(part.source for part in own),
+            source=sum(part.source for part in inputs.own),
             auxiliary=sum(manifest.samples for manifest in rounds),
             rounds=[
                 RoundCounts(round=number, samples=manifest.samples, gap=manifest.details["gap"])

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
-import torch
 
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, held, recorded_fingerprint
 from pipeline.artifacts.failures import Retry, retry_failed_units
 from pipeline.artifacts.identity import identity
-from pipeline.artifacts.units import File, Made, Unit, make_units
+from pipeline.artifacts.units import Unit
 from pipeline.datasets import rows_spec
 from pipeline.models import AnyModel, TextModel, frozen, pick_device
 from pipeline.progress import Progress, Silent
+from pipeline.runners.base import Job, Runner, using
+from pipeline.runners.making import make_units
 from pipeline.runs import discard_rounds, record_config
 from pipeline.seeds import derive_seed
-from pipeline.shards.parquet import table_to_parquet
-from pipeline.shards.parts import Part, auxiliary_parts, shard_name, source_parts
+from pipeline.shards.parts import Part, auxiliary_parts, shard_name
 from pipeline.shards.pool import PartsPool
-from pipeline.shards.rows import RowFormat
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
-from pipeline.work.climbers.base import Climber, make_climber
-from pipeline.work.climbing import Miner
-from pipeline.work.embeddings import open_embeddings
+from pipeline.storage.cache import disk_cache
+from pipeline.work.base import Donor, Rounds, mined_by_base
+from pipeline.work.embeddings import Embeddings, open_embeddings
+from pipeline.work.expected import Expected, expect
+from pipeline.work.mining import MineOpener, MiningSetup, set_up
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, identify_model, open_pair, require_cache, row_format
+from pipeline.work.setup import check_choices, identify_model, open_pair, require_cache
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
-from schemas.manifest import Manifest, ShardReport
-from schemas.registry import CLIMBERS
+from schemas.manifest import FileEntry, Manifest, ShardReport
 
 
 @reproducible()
@@ -45,6 +46,7 @@ def mine(
     restart: bool = False,
     retry_failed: bool = False,
     progress: Progress | None = None,
+    runner: Runner | None = None,
 ) -> list[Manifest]:
     """Run `run.rounds` rounds; round r leaves `round-r/opponent` and `round-r/auxiliary` in the run's directory.
 
@@ -55,6 +57,7 @@ def mine(
         retry_failed: climb again where a climb failed before. Where one then succeeds, the rounds that follow, whose
             opponents have not seen it, are thrown away and mined anew.
         progress: where to report.
+        runner: makes the shards; by default the config's, for this stage alone.
 
     Returns:
         The manifests of the auxiliary samples, one per round.
@@ -65,8 +68,8 @@ def mine(
     progress = progress or Silent()
     check_choices(config)
     manifests: list[Manifest] = []
-    with held(Folder(config.output), progress.say):
-        loop = _open(config, teacher_logits or layout.teacher_logits(config.output), restart, progress)
+    with using(runner, config) as making, held(Folder(config.output), progress.say):
+        loop = _open(config, teacher_logits or layout.teacher_logits(config.output), restart, progress, making)
         if restart:
             discard_rounds(config.output)
         for round_ in range(1, config.run.rounds + 1):
@@ -85,21 +88,22 @@ class _Loop:
     """One run of the loop.
 
     Attributes:
-        student: as it is so far.
+        setup: for the climbs; its student is as it is so far.
+        cache_url, expected: for workers elsewhere, that set up the same.
         parts: all samples so far; grows by each round's auxiliary samples.
         fingerprint: of everything so far; grows likewise.
+        base: the rounds of a run over a part of the source, which are taken over.
     """
 
     config: Config
     progress: Progress
-    device: torch.device
-    teacher: AnyModel
-    student: AnyModel
-    rows: RowFormat
-    climber: Climber
-    source: list[Part]
+    runner: Runner
+    setup: MiningSetup
+    cache_url: str
+    expected: Expected
     parts: list[Part]
     fingerprint: dict[str, Any]
+    base: Rounds | None
 
     def outdated(self, round_: int) -> bool:
         """Whether a round's opponent was trained on what earlier rounds had before failed climbs were tried again."""
@@ -112,23 +116,32 @@ class _Loop:
         config, url = self.config, layout.opponent(self.config.output, round_)
         with Artifact(url, "opponent", self.fingerprint, say=self.progress.say) as artifact:
             manifest = artifact.manifest
-            if manifest is None:
+            if manifest is None and self.base is not None:
+                manifest = self._take_opponent(artifact, self.base.opponents[round_ - 1], round_)
+            elif manifest is None:
                 seed = derive_seed(config.run.seed, "opponent", round_)
-                pool = PartsPool(self.parts, self.rows, memory_mb=config.train.memory_mb, seed=seed, device=self.device)
+                setup, memory = self.setup, config.train.memory_mb
+                pool = PartsPool(self.parts, setup.rows, memory_mb=memory, seed=seed, device=setup.device)
                 manifest = train_segment(
                     artifact,
-                    self.student,
+                    setup.student,
                     pool,
                     config,
-                    self.rows,
+                    setup.rows,
                     segment(config, pool, round_ - 1, config.run.rounds + 1, seed),
                     labelled=sum(part.labelled for part in self.parts),
                     title=f"round {round_} train",
                     progress=self.progress,
                     previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 else None,
                 )
-        load_trained(url, self.student)
+        load_trained(url, self.setup.student)
         return manifest
+
+    def _take_opponent(self, artifact: Artifact, donor: Donor, round_: int) -> Manifest:
+        files = [artifact.take(Folder(donor.url), file, file.path) for file in donor.manifest.files]
+        artifact.commit("segment", files)
+        self.progress.say(f"round {round_} train: taken over from {self.config.run.base}")
+        return artifact.finish(["segment"], donor.manifest.details)
 
     def auxiliary(self, round_: int, opponent: Manifest, retry: Retry | None) -> Manifest:
         """The max step: climb from every source sample against the frozen opponent."""
@@ -137,48 +150,42 @@ class _Loop:
         fingerprint = {**self.fingerprint, "opponent": weights}
         url = layout.auxiliary(config.output, round_)
         with Artifact(url, "auxiliary", fingerprint, retry=retry, say=self.progress.say) as artifact:
-            return artifact.manifest or self._mine(artifact, round_)
+            return artifact.manifest or self._mine(artifact, round_, weights)
 
-    def _mine(self, artifact: Artifact, round_: int) -> Manifest:
-        config = self.config
-        miner = Miner(config, self.teacher, self.student, self.rows, self.climber, round_, self.device)
-        units = [Unit(shard_name(i), part.samples * config.mine.climbs) for i, part in enumerate(self.source)]
-
-        def work(index: int) -> Made:
-            mined = miner.mine(self.source[index].rows(), index)
-            gaps = mined.table["gap_after"].to_numpy()
-            file = File(shard_name(index), table_to_parquet(mined.table), samples=mined.table.num_rows)
-            return Made(
-                [file], mined.failures, {"dropped": mined.dropped, "gap": float(gaps.mean()) if len(gaps) else None}
-            )
-
+    def _mine(self, artifact: Artifact, round_: int, opponent: str) -> Manifest:
+        config, setup, title = self.config, self.setup, f"round {round_} mine"
+        units = [Unit(shard_name(i), part.samples * config.mine.climbs) for i, part in enumerate(setup.source)]
+        opener = MineOpener(config, self.cache_url, round_, opponent, self.expected)
+        job = Job(title, partial(setup.make, round_), opener, artifact.target())
+        if self.base is not None:
+            taken = self.base.auxiliary[round_ - 1].give(artifact, partial(_taken, units))
+            self.progress.say(f"{title}: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
         total = sum(unit.samples for unit in units)
-        with frozen(self.student), self.progress.task(f"round {round_} mine", total) as task:
-            reports = make_units(artifact, units, work, task, _gap, workers=config.run.workers)
+        with frozen(setup.student), self.progress.task(title, total) as task:
+            reports = make_units(artifact, units, job, self.runner, task, _gap)
         names = [unit.name for unit in units]
         dropped = sum(report.details["dropped"] for report in reports)
         gaps = _gap_statistics(artifact.folder, names)
-        rows = rows_spec(self.rows).model_dump(mode="json")
+        rows = rows_spec(setup.rows).model_dump(mode="json")
         manifest = artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
         record_config(config)
         return manifest
 
     def add(self, round_: int, manifest: Manifest) -> None:
         """Let the rounds to come train on this round's samples."""
-        self.parts += auxiliary_parts(layout.auxiliary(self.config.output, round_), manifest, self.rows)
+        url = layout.auxiliary(self.config.output, round_)
+        self.parts += auxiliary_parts(url, manifest, self.setup.rows, disk_cache(self.config))
         earlier = [*self.fingerprint["earlier"], identity(manifest)["files"]]
         self.fingerprint = {**self.fingerprint, "earlier": earlier}
 
 
-def _open(config: Config, cache_url: str, restart: bool, progress: Progress) -> _Loop:
+def _open(config: Config, cache_url: str, restart: bool, progress: Progress, runner: Runner) -> _Loop:
     device = pick_device(config.run.device)
     samples = open_samples(config)
     teacher, student, _ = open_pair(config, samples, device)
     cache = require_cache(cache_url, config, samples, teacher)
-    teacher, embeddings = _pair(config, teacher, student, restart, progress)
-    rows = CLIMBERS.load(str(config.mine.output)).row_format(row_format(config, samples, cache), config, student)
-    source = source_parts(samples, cache_url, cache, rows)
-    climber = make_climber(config, teacher, student, rows, cache, device)
+    expected = expect(samples, student=student, teacher=teacher)
+    embeddings = _embeddings(config, teacher, student, restart, progress)
     fingerprint: dict[str, Any] = {
         "cache": identity(cache),
         "student": identify_model(config, "student", student),
@@ -188,20 +195,29 @@ def _open(config: Config, cache_url: str, restart: bool, progress: Progress) -> 
         "rounds": config.run.rounds,
         "seed": config.run.seed,
         "earlier": [],
-        **embeddings,
+        **({"embeddings": identity(embeddings.manifest)} if embeddings else {}),
     }
-    return _Loop(config, progress, device, teacher, student, rows, climber, source, list(source), fingerprint)
+    base = mined_by_base(config, fingerprint)
+    if base is not None:
+        fingerprint["base"] = base.identity
+    elif config.run.base is not None:
+        progress.say(f"mine: all rounds are mined anew, as more than the source has changed since {config.run.base}")
+    setup = set_up(config, samples, teacher, student, embeddings.map if embeddings else None, cache_url, cache, device)
+    return _Loop(config, progress, runner, setup, cache_url, expected, list(setup.source), fingerprint, base)
 
 
-def _pair(
+def _embeddings(
     config: Config, teacher: AnyModel, student: AnyModel, restart: bool, progress: Progress
-) -> tuple[AnyModel, dict[str, Any]]:
-    """The teacher as it takes the student's shifts, and what a fingerprint says of the map; for text."""
+) -> Embeddings | None:
+    """The map between the two models' embeddings, for text."""
     if not (isinstance(teacher, TextModel) and isinstance(student, TextModel)) or not config.run.rounds:
-        return teacher, {}
-    found = open_embeddings(layout.embeddings(config.output), teacher, student, progress, restart=restart)
-    teacher = teacher.carrying(found.map.matrix, config.mine.carry, student.embeddings)
-    return teacher, {"embeddings": identity(found.manifest)}
+        return None
+    return open_embeddings(layout.embeddings(config.output), teacher, student, progress, restart=restart)
+
+
+def _taken(units: list[Unit], own: int, entry: FileEntry, failed: int) -> dict[str, Any]:
+    """Details of a shard that was taken over. Its mean gap, which is for the progress only, would need reading it."""
+    return {"dropped": units[own].samples - entry.samples - failed, "gap": None}
 
 
 def _gap(report: ShardReport) -> dict[str, float]:

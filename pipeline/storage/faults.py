@@ -14,7 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tenacity.wait import wait_base
 
 from pipeline.storage.causes import cause, is_denied, is_no_bucket, is_no_credentials, is_transient
-from schemas.errors import BpkdError, UserError
+from schemas.errors import BpkdError, TransientError, UserError
 from schemas.urls import shown
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ def _remote_error(where: str, doing: str, error: Exception, seconds: float) -> B
         remedy = "check which account is used here and what it may do"
         return BpkdError(f"{what}: access denied ({reason}); {remedy}, then run the same command again")
     if is_transient(error):
-        return BpkdError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {_GO_ON}")
+        return TransientError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {_GO_ON}")
     return BpkdError(f"{what}: {reason}")
 
 

@@ -110,6 +110,17 @@ class Folder:
         """Write `name` as a whole, replacing what was there."""
         self._place.do("written", lambda: self._write(self.path(name), data), name)
 
+    def take(self, name: str, folder: Folder, other: str) -> None:
+        """Write `name` as what the file `other` of another folder is, as a whole, replacing what was there.
+
+        On one file system it is linked, in one object store copied there; else its bytes go through memory.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        if not self._place.do("taken over", lambda: self._took(self.path(name), folder, folder.path(other)), name):
+            self.write(name, folder.read(other))
+
     def write_blocks(self, name: str, blocks: Iterable[bytes]) -> None:
         """Write `name` as a whole, replacing what was there; what `blocks` raises comes through, nothing is written.
 
@@ -177,6 +188,14 @@ class Folder:
                 with suppress(Exception):
                     self._fs.rm_file(temporary)
                 raise
+
+    def _took(self, target: str, folder: Folder, source: str) -> bool:
+        if self._place.local and folder._place.local:
+            return local.link(source, target)
+        if self._place.object_store and self._fs is folder._fs:
+            self._fs.cp_file(source, target)
+            return True
+        return False
 
     def _create(self, target: str, data: bytes) -> bool:
         try:

@@ -32,6 +32,32 @@ def replace(target: str, blocks: Iterable[bytes]) -> None:
         _sync_folder(target)
 
 
+def link(source: str, target: str) -> bool:
+    """Give a file a second name, in place of what was there.
+
+    Files are replaced and never changed, so that it is as good as a copy.
+
+    Returns:
+        Whether the file system could; it cannot from one to another.
+
+    Raises:
+        FileNotFoundError: there is no file `source`.
+    """
+    temporary = temporary_name(target)
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError as error:
+        if error.errno not in {*_NO_LINKS, errno.EXDEV}:
+            raise
+        return False
+    os.replace(temporary, target)
+    with suppress(FileNotFoundError):  # where both were one file already, renaming does nothing
+        os.unlink(temporary)
+    _sync_folder(target)
+    return True
+
+
 def create(target: str, data: bytes) -> None:
     """Write a file as a whole where there is none.
 

@@ -51,6 +51,10 @@ def check_choices(config: Config) -> None:
     Raises:
         UserError: a name does not import, or an option is not taken.
     """
+    if config.run.versions:
+        raise UserError(
+            "run.versions is for `bpkd` commands; in code take the config of pipeline.versions.open_version(...)"
+        )
     mine, train = config.mine, config.train
     OBJECTIVES.build(mine.objective, temperature=mine.temperature)
     STEP_RULES.build(mine.step_rule)

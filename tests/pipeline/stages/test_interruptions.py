@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import layout
-from pipeline.artifacts.artifact import Artifact
+from pipeline.artifacts.units import Target
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
@@ -40,9 +40,9 @@ def test_finished_shards_are_not_made_again(configure, monkeypatch, stopped):
     config = configure()
     assert stopped(partial(cache, config), 5)
     written = []
-    write = Artifact.write
+    write = Target._write
     monkeypatch.setattr(
-        Artifact, "write", lambda self, path, *a, **k: written.append(path) or write(self, path, *a, **k)
+        Target, "_write", lambda self, folder, file: written.append(file.path) or write(self, folder, file)
     )
     cache(config)
     assert written == ["shard-00002.parquet"]

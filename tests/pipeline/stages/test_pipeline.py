@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pipeline.models import freeze, load_model
 from pipeline.runs import record_config
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
+from pipeline.work.climbing import Miner
 from schemas.config import load_config
 from schemas.errors import UserError
 from schemas.registry import FORMATS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
@@ -228,8 +228,6 @@ def test_a_ball_keeps_climbs_near_their_parents(configure):
 
 def test_models_are_only_looked_at(configure, monkeypatch):
     seen = []
-    module = importlib.import_module("pipeline.stages.mine")
-
     def remembering(self, parents, shard):
         models = (self.teacher, self.opponent)
         before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
@@ -242,8 +240,8 @@ def test_models_are_only_looked_at(configure, monkeypatch):
         assert not any(m.training or any(p.requires_grad for p in m.parameters()) for m in models)
         return result
 
-    miner = module.Miner.mine
-    monkeypatch.setattr(module.Miner, "mine", remembering)
+    miner = Miner.mine
+    monkeypatch.setattr(Miner, "mine", remembering)
     config = configure()
     cache(config), mine(config)
     assert seen == [True] * 6

@@ -8,9 +8,13 @@ import time
 import pytest
 
 from pipeline.artifacts.artifact import Artifact
-from pipeline.artifacts.units import File, Made, Unit, make_units
+from pipeline.artifacts.units import File, Made, Unit
 from pipeline.progress import Silent
+from pipeline.runners import Job
+from pipeline.runners.making import make_units
+from pipeline.runners.threads import ThreadsRunner
 from pipeline.storage import Folder
+from schemas.errors import BpkdError
 
 UNITS = [Unit(f"u{number}", number) for number in range(20)]
 
@@ -21,8 +25,9 @@ def work(index: int) -> Made:
 
 
 def run(url: str, workers: int, call=work) -> list[int]:
-    with Artifact(url, "thing", {}) as artifact, Silent().task("t", 1) as task:
-        reports = make_units(artifact, UNITS, call, task, workers=workers)
+    with Artifact(url, "thing", {}) as artifact, Silent().task("t", 1) as task, ThreadsRunner(workers) as runner:
+        job = Job("thing", call, None, artifact.target())  # threads need no opener
+        reports = make_units(artifact, UNITS, job, runner, task)
         artifact.finish([unit.name for unit in UNITS])
     return [report.details["number"] for report in reports]
 
@@ -90,3 +95,18 @@ def test_who_stops_does_not_wait_for_the_others(tmp_path):
         assert not release.is_set()
     finally:
         release.set()
+
+
+def test_a_worker_whose_run_has_gone_writes_nothing(tmp_path):
+    url = f"{tmp_path}/a"
+    with Artifact(url, "thing", {}) as artifact:
+        target = artifact.target()
+        target.write(work(3))
+    assert "u3.bin" in contents(url)
+    with pytest.raises(BpkdError, match="no longer being made"):
+        target.write(work(4))
+    with Artifact(url, "thing", {}) as another:
+        another.target()
+        with pytest.raises(BpkdError, match="is being made by process"):
+            target.write(work(4))
+    assert "u4.bin" not in contents(url)

@@ -1,0 +1,149 @@
+"""What a runner is: it makes units of work on its workers, each as a whole, in any order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from threading import Lock
+from typing import Literal, Protocol, Self
+
+import torch
+
+from pipeline.artifacts.units import Made, Target
+from schemas.config import Config
+from schemas.errors import UserError
+from schemas.manifest import ShardReport
+from schemas.registry import RUNNERS
+
+Workers = int | Literal["all"]
+
+
+class Opener(Protocol):
+    """What a worker needs to make the units of one artifact: small, can be pickled and compared."""
+
+    def open(self, device: torch.device) -> Callable[[int], Made]:
+        """Load models and whatever else it takes, once per worker; returns what makes unit i.
+
+        Raises:
+            UserError: the worker does not find what the run is made from, or finds something else.
+        """
+
+
+@dataclass(frozen=True)
+class Job:
+    """The units of one artifact.
+
+    Attributes:
+        name: of the work, for people: "cache", "round 2 mine".
+        make: makes unit i in this process, with what is loaded already; called from several threads.
+        opener: gives another process a `make` of its own.
+        target: takes the files.
+    """
+
+    name: str
+    make: Callable[[int], Made]
+    opener: Opener
+    target: Target
+
+
+class Runner(ABC):
+    """Workers that make units. They start with the first one, and keep what they have loaded until `close`.
+
+    A new runner is a class in a file of this folder and a line in `schemas.registry.RUNNERS`. Its constructor is called
+    with `run.runner_options`, and with those of `workers` (a number, or "all") and `device` (as in the config) that it
+    takes; it checks them and starts nothing.
+    """
+
+    elsewhere = True
+    """Whether its workers have models of their own."""
+
+    def __init__(self) -> None:
+        self._workers = 0
+        self._starting = Lock()
+
+    @property
+    def workers(self) -> int:
+        """How many units are made at the same time."""
+        with self._starting:
+            if not self._workers:
+                self._workers = self._start()
+        return self._workers
+
+    @property
+    def ahead(self) -> int:
+        """How many units are handed out at the same time, so that no worker waits for its next one."""
+        return 2 * self.workers
+
+    def submit(self, job: Job, index: int) -> Future[ShardReport]:
+        """Have unit `index` made and its files written.
+
+        Its future raises:
+            UserError: the user's input is wrong.
+            TransientError: the worker was lost, more often than once, or a store does not answer.
+        """
+        assert self.workers
+        return self._submit(job, index)
+
+    def run(self, job: Job, todo: Sequence[int]) -> Iterator[tuple[int, ShardReport]]:
+        """(number, what was made) of every unit in `todo`, as they get done; at most `ahead` are handed out at once."""
+        waiting, running = iter(todo), dict[Future[ShardReport], int]()
+        try:
+            running = {self.submit(job, index): index for index in islice(waiting, self.ahead)}
+            while running:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield running.pop(future), future.result()
+                    running |= {self.submit(job, index): index for index in islice(waiting, 1)}
+        finally:
+            # Whoever stops, by Ctrl-C or a mistake, does not wait for units that nobody will commit.
+            for future in running:
+                future.cancel()
+
+    def close(self) -> None:
+        """Let the workers go, without waiting for what they are at."""
+        with self._starting:
+            if self._workers:
+                self._workers = 0
+                self._stop()
+
+    @abstractmethod
+    def _start(self) -> int:
+        """Start the workers; how many there are, at least 1."""
+
+    @abstractmethod
+    def _submit(self, job: Job, index: int) -> Future[ShardReport]: ...
+
+    @abstractmethod
+    def _stop(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def make_runner(config: Config) -> Runner:
+    """The runner that `[run]` names; nothing is started yet.
+
+    Raises:
+        UserError: an option is not taken or wrong, or its extra is not installed.
+    """
+    run = config.run
+    runner: Runner = RUNNERS.build(run.runner, run.runner_options, workers=run.workers, device=run.device)
+    return runner
+
+
+def using(runner: Runner | None, config: Config) -> AbstractContextManager[Runner]:
+    """A runner for one stage: the given one, which stays, or the config's, which goes at the end."""
+    return make_runner(config) if runner is None else nullcontext(runner)
+
+
+def require_extra(package: str, extra: str) -> None:
+    """Refuse a runner whose package is not installed."""
+    if find_spec(package) is None:
+        raise UserError(f'run.runner = "{extra}" needs {package}; install bpkd[{extra}]')

@@ -1,0 +1,46 @@
+"""An artifact's units made by a runner and committed as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pipeline.artifacts.artifact import Artifact
+from pipeline.artifacts.units import Unit
+from pipeline.progress import Task
+from pipeline.runners.base import Job, Runner
+from schemas.manifest import ShardReport
+
+
+def make_units(
+    artifact: Artifact,
+    units: Sequence[Unit],
+    job: Job,
+    runner: Runner,
+    task: Task,
+    figures: Callable[[ShardReport], dict[str, float]] = lambda report: {},
+) -> list[ShardReport]:
+    """Make and commit every unit that is not committed yet.
+
+    Args:
+        artifact: being made.
+        units: all of them, in the order of the manifest.
+        job: makes unit number i. The result depends on nothing but i and what the job is made from, so it is the same
+            whoever makes it and when.
+        runner: has them made.
+        task: progress, advanced by each unit's samples.
+        figures: of a report, for the progress.
+
+    Returns:
+        The reports of all units, in order.
+    """
+    todo = []
+    for index, unit in enumerate(units):
+        if artifact.done(unit.name):
+            task.advance(unit.samples, **figures(artifact.report(unit.name)))
+        else:
+            todo.append(index)
+    if todo:
+        for index, made in runner.run(job, todo):
+            report = artifact.commit(units[index].name, made.files, made.failures, made.details)
+            task.advance(units[index].samples, **figures(report))
+    return [artifact.report(unit.name) for unit in units]

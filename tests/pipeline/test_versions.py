@@ -1,0 +1,136 @@
+"""Versions side by side: when a run goes on, when it is up to date, and when the next version is begun."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.progress import Silent
+from pipeline.runs import is_complete
+from pipeline.stages import cache, export, mine, train
+from pipeline.storage import Folder
+from pipeline.versions import LATEST, Version, latest, open_version, publish
+from schemas.config import Config, parse_config
+from schemas.errors import UserError
+
+SILENT = Silent()
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture
+def add(tmp_path: Path) -> Callable[[str], None]:
+    """`add("b")` adds a file of six vectors to the source."""
+
+    def write(name: str) -> None:
+        generator = np.random.default_rng(ord(name))
+        (tmp_path / "data").mkdir(exist_ok=True)
+        np.savez(tmp_path / "data" / f"{name}.npz", x=generator.normal(size=(6, 3)), y=np.array([0, 1] * 3))
+
+    return write
+
+
+@pytest.fixture
+def configure(tmp_path: Path, add: Callable[[str], None]) -> Callable[..., Config]:
+    add("a")
+
+    def build(**changes: dict[str, Any]) -> Config:
+        values: dict[str, dict[str, Any]] = {
+            "run": {"output": "all", "rounds": 1, "device": "cpu", "versions": True},
+            "data": {"kind": "array", "train": "data", "classes": 2},
+            "teacher": {"factory": "zoo:mlp", "kwargs": {"hidden": [4]}},
+            "student": {"factory": "zoo:mlp", "kwargs": {"hidden": [2]}},
+            "mine": {"steps": 1},
+            "train": {"steps": 2, "batch_size": 4},
+        }
+        merged = {name: {**section, **changes.get(name, {})} for name, section in values.items()}
+        return parse_config(merged, root=tmp_path)
+
+    return build
+
+
+def make(config: Config, stages: int = 4) -> Version:
+    """The version that a run would make, made as far as that."""
+    version = open_version(config, SILENT)
+    for stage in (cache, mine, export, train)[:stages]:
+        stage(version.config)
+    publish(version.config)
+    return version
+
+
+def test_a_version_is_gone_on_with_and_then_up_to_date(configure):
+    config = configure()
+    first = make(config, stages=2)
+    assert (first.name, first.is_new, first.config.run.base) == ("v001", True, None)
+    again = open_version(config, SILENT)
+    assert (again.name, again.is_new, is_complete(again.config)) == ("v001", False, False)
+    make(config)
+    assert is_complete(open_version(config, SILENT).config)
+    assert json.loads(Folder(config.output).read(LATEST))["dataset"] == "v001/dataset"
+
+
+def test_a_grown_source_begins_a_version_on_the_last_finished_one(configure, add):
+    config, heard = configure(), Heard()
+    make(config)
+    add("b")
+    second = open_version(config, heard)
+    assert (second.name, second.is_new, second.config.run.base) == ("v002", True, f"{config.output}/v001")
+    assert heard.lines == ["version v002: 1 new file in the source since v001"]
+    make(config, stages=1)
+    assert latest(Folder(config.output)) == "v001"
+    add("c")
+    third = make(config)
+    assert (third.name, third.config.run.base) == ("v003", f"{config.output}/v001")
+    assert latest(Folder(config.output)) == "v003"
+    publish(second.config)
+    assert latest(Folder(config.output)) == "v003"
+    assert open_version(config, SILENT).config.run.base == f"{config.output}/v001", "which decides what is in it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"teacher": {"kwargs": {"hidden": [5]}}}, "teacher.kwargs.hidden"),
+        ({"student": {"kwargs": {"hidden": [3]}}}, "student.kwargs.hidden"),
+        ({"mine": {"steps": 2}}, "mine.steps"),
+        ({"run": {"seed": 1}}, "run.seed"),
+        ({"data": {"shuffle": True}}, "data.shuffle"),
+    ],
+)
+def test_another_model_or_setting_begins_a_version(configure, changes, said):
+    make(configure())
+    heard = Heard()
+    assert open_version(configure(**changes), heard).name == "v002"
+    assert len(heard.lines) == 1
+    assert re.fullmatch(rf"version v002: {said}( \(and \d more\))? is another than in v001", heard.lines[0])
+
+
+@pytest.mark.parametrize(
+    "run", [{"workers": 3}, {"name": "other"}, {"runner": "processes"}, {"disk_cache": "1GB"}], ids=str
+)
+def test_where_and_under_which_name_it_runs_makes_no_version(configure, run):
+    make(configure(), stages=1)
+    assert open_version(configure(run=run), SILENT).name == "v001"
+
+
+def test_a_run_without_versions_is_not_mixed_with_them(configure):
+    cache(configure(run={"versions": False}))
+    with pytest.raises(UserError, match="is a run without versions"):
+        open_version(configure(), SILENT)
+
+
+def test_stages_take_the_config_of_a_version(configure):
+    with pytest.raises(UserError, match="open_version"):
+        cache(configure())
