@@ -11,6 +11,7 @@ from pipeline.artifacts.artifact import read_manifest
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.parts import FilePart, file_parts
 from pipeline.shards.rows import RowFormat
+from pipeline.storage.cache import DiskCache
 from schemas.config import Config
 from schemas.dataset import DatasetDetails, RowsSpec
 from schemas.errors import UserError, clipped
@@ -44,7 +45,9 @@ def own_code(config: Config) -> tuple[str, ...]:
     return config.data.kind, config.cache.codec, config.export.format, config.mine.delta
 
 
-def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None = None) -> Dataset:
+def open_dataset(
+    url: str, *, trusted: Collection[str] = (), made_by: str | None = None, copies: DiskCache | None = None
+) -> Dataset:
     """Open a finished data set; reads nothing but its manifest.
 
     Args:
@@ -52,6 +55,7 @@ def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None
         trusted: code of the user's own, as `package.module:Name`, that the data set may name as its kind, codec or
             format. A data set cannot bring other code to run: a manifest may come from anywhere.
         made_by: command that makes it, for the message, where it is one's own.
+        copies: on the local disk, of its shards where it is remote.
 
     Raises:
         UserError: there is none, its manifest is damaged or wrong, it names code that is not trusted, or its samples
@@ -64,7 +68,7 @@ def open_dataset(url: str, *, trusted: Collection[str] = (), made_by: str | None
     require_known_rows(place, details.rows, trusted)
     rows = row_format(details.rows)
     format_: ShardFormat = FORMATS.build(details.format)
-    return Dataset(url, manifest, details, rows, format_, file_parts(url, manifest, rows, format_))
+    return Dataset(url, manifest, details, rows, format_, file_parts(url, manifest, rows, format_, copies))
 
 
 def dataset_details(url: str, manifest: Manifest) -> DatasetDetails:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import IO, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import IO, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.artifacts.promised import read_checked
+from pipeline.artifacts.promised import PromisedFile
 from pipeline.shards.base import ShardFormat
 from pipeline.shards.cached import CachedFormat
 from pipeline.shards.limits import check_entry, check_format, sample_bytes
 from pipeline.shards.origins import SOURCE
 from pipeline.shards.parquet import ParquetFormat
 from pipeline.shards.rows import RowFormat, Rows
-from pipeline.sources import Chunk, Samples
+from pipeline.sources import Block, Chunk, Samples
 from pipeline.storage import Folder
+from pipeline.storage.cache import DiskCache
 from schemas.errors import BpkdError, SampleError, UserError
 from schemas.manifest import FileEntry, Manifest
 
@@ -37,6 +39,25 @@ class Part(Protocol):
 
 
 SomePart = TypeVar("SomePart", bound=Part)
+Decode = Callable[[], Rows]
+
+
+@runtime_checkable
+class RemotePart(Part, Protocol):
+    """A part that may lie on a remote store, so that it pays to fetch it before its turn comes.
+
+    Attributes:
+        promised: its file, which a manifest lists.
+        remote_bytes: memory that what is fetched takes; 0 where nothing is remote.
+    """
+
+    promised: PromisedFile
+
+    @property
+    def remote_bytes(self) -> int: ...
+
+    def fetch(self) -> Decode:
+        """Read what is stored. What this returns gives `rows` without reading anything more."""
 
 
 class SourcePart:
@@ -45,24 +66,43 @@ class SourcePart:
     Samples that the cache recorded as failed are left out.
     """
 
-    def __init__(self, samples: Samples, chunk: Chunk, cache: Folder, entry: FileEntry, rows: RowFormat) -> None:
-        self._samples, self._chunk = samples, chunk
-        self._cache, self._entry, self._format = cache, entry, rows
+    def __init__(
+        self,
+        samples: Samples,
+        chunk: Chunk,
+        cache: Folder,
+        entry: FileEntry,
+        rows: RowFormat,
+        copies: DiskCache | None = None,
+    ) -> None:
+        self._samples, self._chunk, self._format = samples, chunk, rows
+        self.promised = PromisedFile(cache, entry, copies)
         self.samples, self.source, self.labelled = entry.samples, entry.source, entry.labelled
 
+    @property
+    def remote_bytes(self) -> int:
+        source = self.samples * sample_bytes(self._format) if _is_remote(self._chunk.file) else 0
+        return source + (self.promised.entry.bytes if self.promised.remote else 0)
+
     def rows(self) -> Rows:
-        block = self._samples.read(self._chunk)
+        return self.fetch()()
+
+    def fetch(self) -> Decode:
+        block, data = self._samples.read(self._chunk), self.promised.read()
+        return lambda: self._join(block, data)
+
+    def _join(self, block: Block, data: bytes) -> Rows:
         cached = CachedFormat(self._format.codec_, self._format.width)
         try:
-            keys, logits = cached.decode(cached.read(read_checked(self._cache, self._entry), self.samples))
+            keys, logits = cached.decode(cached.read(data, self.samples))
         except (UserError, SampleError) as error:
-            raise UserError(f"{self._cache.url}/{self._entry.path}: {error}") from None
+            raise UserError(f"{self.promised}: {error}") from None
         position = {key: index for index, key in enumerate(block.keys)}
         try:
             order = [position[key] for key in keys]
         except KeyError as missing:
             raise UserError(
-                f"{self._cache.url}: sample {missing} is no longer in {self._chunk.file}; "
+                f"{self.promised.folder.url}: sample {missing} is no longer in {self._chunk.file}; "
                 "the source has changed, run `bpkd cache --restart`"
             ) from None
         return Rows(
@@ -83,27 +123,46 @@ class SourcePart:
 class FilePart:
     """One shard file with a data set's columns."""
 
-    def __init__(self, folder: Folder, entry: FileEntry, rows: RowFormat, format: ShardFormat) -> None:
-        self._folder, self._entry, self._rows, self._format = folder, entry, rows, format
+    def __init__(
+        self,
+        folder: Folder,
+        entry: FileEntry,
+        rows: RowFormat,
+        format: ShardFormat,
+        copies: DiskCache | None = None,
+    ) -> None:
+        self.promised = PromisedFile(folder, entry, copies)
+        self._entry, self._rows, self._format = entry, rows, format
         self.path, self.samples = entry.path, entry.samples
         self.source, self.labelled = entry.source, entry.labelled
 
+    @property
+    def remote_bytes(self) -> int:
+        return self._entry.bytes if self.promised.remote else 0
+
     def rows(self) -> Rows:
+        return self.fetch()()
+
+    def fetch(self) -> Decode:
+        data = self.read()
+        return lambda: self._decode(data)
+
+    def _decode(self, data: bytes) -> Rows:
         try:
-            return self._rows.decode(self.table())
+            return self._rows.decode(self._table(data))
         except SampleError as error:
             raise UserError(f"{self}: {error}") from None
 
     def __str__(self) -> str:
-        return f"{self._folder.url}/{self._entry.path}"
+        return str(self.promised)
 
     def open(self) -> IO[bytes]:
         """The file, unchecked."""
-        return self._folder.open(self._entry.path)
+        return self.promised.folder.open(self._entry.path)
 
     def read(self) -> bytes:
         """The file's bytes, as the manifest promises them."""
-        return read_checked(self._folder, self._entry)
+        return self.promised.read()
 
     def columns(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Some columns in batches, with as little reading as the format allows; the file's sha256 may go unchecked.
@@ -120,7 +179,9 @@ class FilePart:
             raise UserError(f"{self}: {error}") from None
 
     def table(self) -> pa.Table:
-        data = self.read()
+        return self._table(self.read())
+
+    def _table(self, data: bytes) -> pa.Table:
         try:
             table = self._format.read(data, self._rows, self._entry.samples)
         except UserError as error:
@@ -134,22 +195,38 @@ class FilePart:
         return table
 
 
-def source_parts(samples: Samples, cache_url: str, cache: Manifest, rows: RowFormat) -> list[Part]:
-    """Every chunk of the source with its cached logits, in source order."""
+def source_parts(
+    samples: Samples, cache_url: str, cache: Manifest, rows: RowFormat, copies: DiskCache | None = None
+) -> list[Part]:
+    """Every chunk of the source with its cached logits, in source order.
+
+    `copies` on the local disk are of the logits alone: what the user's own files hold is not known beforehand.
+    """
     entries = {entry.path: entry for entry in cache.files}
     folder = Folder(cache_url)
     for entry in cache.files:
         check_entry(entry, sample_bytes(rows), f"{cache_url}/{entry.path}")
-    return [SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows) for chunk in samples.chunks]
+    return [
+        SourcePart(samples, chunk, folder, entries[shard_name(chunk.index)], rows, copies) for chunk in samples.chunks
+    ]
 
 
-def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat) -> list[FilePart]:
+def auxiliary_parts(url: str, manifest: Manifest, rows: RowFormat, copies: DiskCache | None = None) -> list[FilePart]:
     """Every shard of one round's auxiliary samples."""
-    return file_parts(url, manifest, rows, ParquetFormat())
+    return file_parts(url, manifest, rows, ParquetFormat(), copies)
 
 
-def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat) -> list[FilePart]:
+def file_parts(
+    url: str, manifest: Manifest, rows: RowFormat, format: ShardFormat, copies: DiskCache | None = None
+) -> list[FilePart]:
     """Every shard of a data set, or of one round's auxiliary samples; nothing but the manifest is read.
+
+    Args:
+        url: their directory.
+        manifest: of it.
+        rows: format of the samples.
+        format: of the shards.
+        copies: on the local disk, of shards that are remote; see `pipeline.storage.cache.disk_cache`.
 
     Raises:
         UserError: samples or shards that are larger than they may be.
@@ -160,7 +237,7 @@ def file_parts(url: str, manifest: Manifest, rows: RowFormat, format: ShardForma
     for entry in manifest.files:
         if entry.samples:
             check_entry(entry, size, f"{url}/{entry.path}")
-    return [FilePart(folder, entry, rows, format) for entry in manifest.files if entry.samples]
+    return [FilePart(folder, entry, rows, format, copies) for entry in manifest.files if entry.samples]
 
 
 def count_source(table: pa.Table) -> int:
@@ -187,3 +264,8 @@ def group(parts: Sequence[SomePart], limit: int, generator: np.random.Generator)
         groups[-1].append(part)
         room -= part.samples
     return groups
+
+
+@lru_cache(maxsize=1024)
+def _is_remote(url: str) -> bool:
+    return Folder(url).local is None

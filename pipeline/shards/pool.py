@@ -11,6 +11,7 @@ import torch
 
 from pipeline.distill.pool import Window
 from pipeline.seeds import numpy_generator
+from pipeline.shards.ahead import CopyAhead, read_ahead
 from pipeline.shards.limits import sample_bytes
 from pipeline.shards.parts import Part, group
 from pipeline.shards.rows import RowFormat
@@ -24,7 +25,7 @@ class PartsPool:
         parts: where the samples lie.
         rows: their format.
         memory_mb: of one window; a data set that fits is one window, shuffled as a whole. While a window is loaded,
-            one part is in memory besides.
+            one part is in memory besides, and of remote parts the next few, see `pipeline.shards.ahead`.
         seed: of the packing.
         device: that the windows are on.
     """
@@ -36,6 +37,7 @@ class PartsPool:
         self._rows, self._device = rows, device
         self._groups = group([part for part in parts if part.samples], limit, numpy_generator(seed, "windows"))
         self.sizes = [_size(parts) for parts in self._groups]
+        self._copying = CopyAhead([])
         self._is_tensor = rows.kind_.dtype != np.dtype(object)
 
     def load(self, index: int) -> Window:
@@ -44,11 +46,11 @@ class PartsPool:
         Raises:
             BpkdError: a part does not hold as many samples as it promised.
         """
+        self._copying.stop()
         window = self._allocate(sum(self.sizes[index]))
         stored: Any = window.stored
         start = 0
-        for part in self._groups[index]:
-            rows = part.rows()
+        for part, rows in zip(self._groups[index], read_ahead(self._groups[index]), strict=True):
             if len(rows) != part.samples:
                 raise BpkdError(f"{part} gave {len(rows)} samples, promised were {part.samples}")
             place = slice(start, start + len(rows))
@@ -58,6 +60,12 @@ class PartsPool:
             window.is_source[place] = rows.is_source
             start = place.stop
         return window if self._is_tensor else replace(window, lengths=self._rows.kind_.lengths(stored))
+
+    def expect(self, index: int) -> None:
+        """Say that window `index` will be loaded next: its remote files are copied to the local disk meanwhile, where
+        parts have a cache there."""
+        self._copying.stop()
+        self._copying = CopyAhead(self._groups[index])
 
     def _allocate(self, count: int) -> Window:
         rows, labels, dtype = self._rows, self._rows.labels_, self._rows.kind_.dtype

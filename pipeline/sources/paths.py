@@ -13,6 +13,9 @@ from schemas.errors import SampleError
 MAX_KEY = 180
 """Longest key; what a stage appends and a file's extension then still fit into a file name."""
 
+_USER = re.compile(r"^(?!abfss?:|az:|wasbs?:)(\w+://)[^/@\s]+@")
+"""Of a URL: user and password, but for Azure the container."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -39,9 +42,13 @@ def row_keys(file: str, root: str, rows: Iterable[int]) -> list[str]:
 
 
 def relative(url: str, root: str) -> str:
-    """`url` as seen from the directory `root` (itself: "."), or all of `url` where it lies elsewhere."""
+    """`url` as seen from the directory `root` (itself: "."), or all of `url` where it lies elsewhere.
+
+    Without user and password: keys and manifests are made of it.
+    """
     if url == root:
         return "."
+    url, root = _USER.sub(r"\1", url), _USER.sub(r"\1", root)
     inside = root.rstrip("/") + "/"
     return url[len(inside) :] if url.startswith(inside) else url
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,9 @@ OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "tos", "hf", "memory"},
 )
 """Where a put shows the whole object at once or nothing, and where a rename would copy it. All else has a rename."""
+
+_S3_USER = re.compile(r"\bs3a?://[^/]*@")
+"""The client would take it for a part of the bucket's name, and repeat it in its messages."""
 
 _S3: dict[str, Any] = {
     # The retries are `tried`'s alone: botocore's own would multiply with them.
@@ -49,6 +53,8 @@ class Place:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        if _S3_USER.search(url):
+            raise UrlError(f"{shown(url)}: s3:// takes no credentials; give them as the store's own tools read them")
         try:
             self.fs, self.path = fsspec.core.url_to_fs(url, **_options(url))
         except ImportError as error:

@@ -64,6 +64,9 @@ class LabelledPool:
     def load(self, index: int) -> Window:
         return self._window
 
+    def expect(self, index: int) -> None:
+        """All is in memory."""
+
 
 def train_teacher(
     config: Config, *, epochs: int, batch_size: int = 128, lr: float = 2e-3, progress: Progress | None = None

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tomlkit
 
@@ -166,3 +171,84 @@ def test_a_store_that_stays_down_ends_it_and_the_next_run_goes_on(s3, command, w
         s3.heal()
         assert command(stage, url) == 0, capsys.readouterr().err
         assert contents(url) == whole[stage], f"down from request {first}"
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where copies of remote shards lie."""
+    monkeypatch.setenv("BPKD_CACHE", str(tmp_path / "disk"))
+    return tmp_path / "disk" / "shards"
+
+
+def asked(s3: Any, artifact: str, methods: str) -> Counter[str]:
+    """How often the store was asked for each shard of an artifact so far."""
+    shard = re.compile(rf"({methods}) .*/{artifact}/([^/]+\.(parquet|tar))")
+    return Counter(match[2] for match in map(shard.fullmatch, s3.requests) if match)
+
+
+def test_with_room_on_the_disk_shards_are_read_from_the_store_once(s3, configure, whole, disk):
+    url = f"{s3.url}/run"
+    fill(url, whole["cache"])
+    config = configure(run={"output": url, "disk_cache": "1GB"})
+    for name in ("mine", "export"):
+        STAGES[name](config)
+    # Two rounds train on them and climb from them, then they are exported.
+    assert set(asked(s3, "teacher-logits", "GET").values()) == {1}
+    train(config)
+    before = asked(s3, "dataset", "GET|HEAD")
+    assert len(before) > 1
+    train(config, restart=True)
+    assert asked(s3, "dataset", "GET|HEAD") == before
+    assert contents(url) == whole["train"]
+    kept = {path.name: path.stat().st_size for path in disk.iterdir()}
+    promised = json.loads(whole["train"]["dataset/manifest.json"])["files"]
+    assert all(kept[file["sha256"]] == file["bytes"] for file in promised)
+
+
+def test_with_little_room_on_the_disk_the_bytes_are_the_same_and_the_limit_holds(configure, whole, disk, tmp_path):
+    url = f"memory://{tmp_path.name}"
+    fill(url, whole["cache"])
+    config = configure(run={"output": url, "disk_cache": "12KB", "workers": 3})
+    for name in ("mine", "export", "train"):
+        STAGES[name](config)
+        copies = [path.stat().st_size for path in disk.iterdir() if len(path.name) == 64]
+        assert 0 < sum(copies) <= 12_000
+    assert contents(url) == whole["train"]
+
+
+def test_credentials_get_into_no_file_and_no_message(s3, values, disk, tmp_path, capsys):
+    images = pq.read_table(tmp_path / "train.parquet")
+    broken = pa.array([{"bytes": b"no image", "path": None}], images["image"].type)
+    own = pa.concat_tables([images, pa.table({"image": broken, "label": pa.array([0], pa.int64())})])
+    pq.write_table(own, tmp_path / "train.parquet")
+    fill(s3.url, {name: (tmp_path / name).read_bytes() for name in INPUTS} | {"damaged.parquet": b"PAR1"})
+    secrets = [os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], "url-user", "url-password"]
+    bucket = s3.url.removeprefix("s3://")
+    web = f"{s3.address.replace('://', '://url-user:url-password@')}/{bucket}"
+    web_too = web.replace("127.0.0.1", "localhost")
+
+    def run(command: str, output: str, train: list[str]) -> int:
+        changed = {
+            **values,
+            "run": {**values["run"], "output": output, "disk_cache": "1GB"},
+            "data": {**values["data"], "train": train, "eval": f"{web}/eval.parquet"},
+            "teacher": {**values["teacher"], "weights": f"{web}/teacher.safetensors"},
+        }
+        (tmp_path / "config.toml").write_text(tomlkit.dumps(changed))
+        return main([command, str(tmp_path / "config.toml"), *(["--direct"] if command == "run" else [])])
+
+    url = f"{s3.url}/run"
+    assert run("run", url, [f"{web}/train.parquet", f"{web_too}/eval.parquet"]) == 0
+    written = {name: Folder(url).read(name) for name in Folder(url).find()}
+    assert b"***@" in written["config.toml"] and b"not an image" in written["teacher-logits/failures.jsonl"]
+    assert run("cache", f"{s3.url}/other", [f"{web}/damaged.parquet"]) == 2
+    assert run("cache", f"{s3.url}/other", [f"{web}/missing.parquet"]) == 2
+    # s3:// takes no user and password; its client would repeat them.
+    assert run("cache", f"s3://url-user:url-password@{bucket}/run", [f"{web}/train.parquet"]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("error: ") == 3
+    kept = {str(path): path.read_bytes() for path in disk.parent.rglob("*") if path.is_file()}
+    assert len(kept) > 6
+    texts = [*written, *kept, said.out, said.err]
+    texts += [data.decode(errors="replace") for data in (*written.values(), *kept.values())]
+    assert [secret for secret in secrets if any(secret in text for text in texts)] == []
