@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import torch
 
-from pipeline.distill.batches import BatchPlan
+from pipeline.distill.batches import BatchPlan, Indices
 from pipeline.distill.criterion import Criterion
 from pipeline.distill.optim import learning_rate
 from pipeline.distill.pool import Batch, Pool, Window
+from pipeline.distill.ranks import ALONE, Ranks
 from pipeline.seeds import numpy_generator
 
 
@@ -48,7 +50,7 @@ class State:
     Attributes:
         step: optimiser steps done in this segment.
         epochs: one row of metrics per finished epoch (the last one may be cut short by the budget).
-        sums: running sums of the unfinished epoch, and the number of steps in them.
+        sums: running sums of the unfinished epoch, and the number of steps in them; of this rank's part of the batches.
     """
 
     step: int = 0
@@ -69,24 +71,26 @@ def fit(
     segment: Segment,
     state: State,
     on_step: Callable[[State], None] = lambda state: None,
+    ranks: Ranks = ALONE,
 ) -> State:
     """Train until `segment.steps` steps are done, going on from `state`.
 
     Args:
-        student: trained in place; left in train mode.
+        student: trained in place; left in train mode. As `ranks.wrap` returns it.
         optimizer: over the student's parameters; its rate is set before every step.
         pool: what to train on.
         recipe: how.
         segment: how long, and where in the schedule.
         state: changed in place.
         on_step: called after every step, for progress and checkpoints.
+        ranks: that share every batch. The steps, and the metrics of the epochs, do not depend on how many they are.
 
     Returns:
         `state`, finished.
     """
     student.train()
     per_epoch = epoch_steps(pool, recipe.plan)
-    for batch in _from_step(pool, recipe.plan, segment, state.step, per_epoch):
+    for batch in _from_step(pool, recipe.plan, segment, state.step, per_epoch, ranks):
         done = segment.begin + (segment.end - segment.begin) * state.step / segment.steps
         rate = learning_rate(recipe.schedule, done, peak=recipe.lr, warmup=recipe.warmup)
         for group in optimizer.param_groups:
@@ -98,27 +102,31 @@ def fit(
         state.step += 1
         _count(state, {"loss": loss.detach(), **parts})
         if state.step % per_epoch == 0 or state.step == segment.steps:
-            _close_epoch(state, rate)
+            _close_epoch(state, rate, ranks)
         on_step(state)
     return state
 
 
-def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epoch: int) -> Iterator[Batch]:
+def _from_step(
+    pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epoch: int, ranks: Ranks
+) -> Iterator[Batch]:
     """Batches of the segment from `step` on, without loading windows that are already done."""
     only = pool.load(0) if len(pool.sizes) == 1 else None
     left = segment.steps - step
     epoch, skip = divmod(step, per_epoch)
     while left > 0:
-        order = numpy_generator(segment.seed, "windows", epoch).permutation(len(pool.sizes))
-        for index in order:
+        order = _order(pool, segment, epoch)
+        for index, following in zip(order, [*order[1:], _order(pool, segment, epoch + 1)[0]], strict=True):
             count = plan.count(*pool.sizes[index])
             if skip >= count:
                 skip -= count
                 continue
             window = None  # so that two are never held at once
-            window = only or pool.load(int(index))
-            for batch in _window_batches(window, plan, segment.seed, epoch, int(index), skip):
-                yield batch
+            window = only or pool.load(index)
+            if only is None and left > count - skip:
+                pool.expect(following)
+            for indices in _window_batches(window, plan, segment.seed, epoch, index, skip):
+                yield window.batch(indices, ranks.index, ranks.count)
                 left -= 1
                 if left == 0:
                     return
@@ -126,11 +134,15 @@ def _from_step(pool: Pool, plan: BatchPlan, segment: Segment, step: int, per_epo
         epoch += 1
 
 
-def _window_batches(window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int) -> Iterator[Batch]:
+def _order(pool: Pool, segment: Segment, epoch: int) -> list[int]:
+    """The windows of an epoch."""
+    order: list[int] = numpy_generator(segment.seed, "windows", epoch).permutation(len(pool.sizes)).tolist()
+    return order
+
+
+def _window_batches(window: Window, plan: BatchPlan, seed: int, epoch: int, index: int, skip: int) -> Iterator[Indices]:
     generator = numpy_generator(seed, "batches", epoch, index)
-    for number, indices in enumerate(plan.batches(window.is_source, generator, window.lengths)):
-        if number >= skip:
-            yield window.batch(indices)
+    return islice(plan.batches(window.is_source, generator, window.lengths), skip, None)
 
 
 def _count(state: State, figures: dict[str, torch.Tensor]) -> None:
@@ -140,8 +152,8 @@ def _count(state: State, figures: dict[str, torch.Tensor]) -> None:
     state.sums["steps"] = state.sums.get("steps", 0) + 1
 
 
-def _close_epoch(state: State, rate: float) -> None:
+def _close_epoch(state: State, rate: float, ranks: Ranks) -> None:
     sums, state.sums = state.sums, {}
     steps = float(sums.pop("steps"))
-    means = {name: float(value) / steps for name, value in sums.items()}
+    means = ranks.mean({name: float(value) / steps for name, value in sums.items()})
     state.epochs.append({"epoch": len(state.epochs) + 1, "step": state.step, "lr": rate, **means})

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
 from pipeline.datasets import Dataset, open_dataset, own_code
+from pipeline.distill.loop import Segment
+from pipeline.distill.pool import Pool
+from pipeline.distill.ranks import Ranks
 from pipeline.models import AnyModel, TextModel, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.runs import record_config
 from pipeline.seeds import derive_seed
 from pipeline.shards.pool import PartsPool
 from pipeline.storage import Folder
+from pipeline.storage.cache import disk_cache
+from pipeline.work.accelerated import join
 from pipeline.work.embeddings import embeddings_sha256
 from pipeline.work.numerics import reproducible
 from pipeline.work.setup import check_choices, freezes_embeddings, identify_model, open_student
@@ -35,12 +43,15 @@ def train(
 ) -> Manifest:
     """Train the student; under `init = "continue"` from the last opponent, under "fresh" from new weights.
 
+    In processes that torchrun or `accelerate launch` has started together, all of them call it, and share every batch.
+    Rank 0 alone makes the artifact.
+
     Args:
         config: `[student]`, `[train]` and `[run]` are used.
         dataset: URL of an exported data set, by default the run's own.
         output: URL of the artifact, by default the run's `student`.
         restart: throw away what is there.
-        progress: where to report.
+        progress: where rank 0 reports.
 
     Returns:
         The manifest of the student: model.safetensors, optimizer.safetensors, metrics.parquet.
@@ -48,11 +59,67 @@ def train(
     Raises:
         UserError: the data set or the opponent is missing, or what is there was made from something else.
     """
-    progress = progress or Silent()
+    with join(config.run.device) as ranks:
+        progress = progress if progress and ranks.index == 0 else Silent()
+        return _train(config, dataset, output, restart, progress, ranks)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a training needs.
+
+    Attributes:
+        previous: URL of the opponent to go on from, None for new weights.
+        number, count: of this segment of the budget, and of all.
+        fingerprint: of all that decides the result.
+    """
+
+    data: Dataset
+    student: AnyModel
+    device: torch.device
+    number: int
+    count: int
+    previous: str | None
+    fingerprint: dict[str, Any]
+
+
+def _train(
+    config: Config, dataset: str | None, output: str | None, restart: bool, progress: Progress, ranks: Ranks
+) -> Manifest:
+    opened = ranks.every(lambda: _open(config, dataset, ranks.device))
+    same = ranks.first(lambda: opened.fingerprint)
+    ranks.every(lambda: _require_equal(same, opened.fingerprint))
+    place = output or layout.student(config.output)
+    artifact = Artifact(place, "student", opened.fingerprint, restart=restart, say=progress.say)
+    with ranks.held(artifact):
+        finished = ranks.first(lambda: artifact.manifest)
+        if finished is not None:
+            return finished
+        pool, part = ranks.every(lambda: _prepare(config, opened))
+        manifest = train_segment(
+            artifact,
+            opened.student,
+            pool,
+            config,
+            opened.data.rows,
+            part,
+            labelled=sum(part.labelled for part in opened.data.parts),
+            title="train",
+            progress=progress,
+            previous=Folder(opened.previous) if opened.previous else None,
+            ranks=ranks,
+        )
+    if output is None:
+        ranks.first(lambda: record_config(config))
+    return manifest
+
+
+def _open(config: Config, dataset: str | None, device: torch.device | None) -> _Opened:
     check_choices(config)
-    device = pick_device(config.run.device)
+    device = device or pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
-    data = open_dataset(url, trusted=own_code(config), made_by=None if dataset else "export CONFIG")
+    made_by = None if dataset else "export CONFIG"
+    data = open_dataset(url, trusted=own_code(config), made_by=made_by, copies=disk_cache(config))
     rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     _check_embeddings(data, student, config)
@@ -66,29 +133,25 @@ def train(
     }
     if previous is not None:
         fingerprint["opponent"] = _opponent(previous, fingerprint)
-    place = output or layout.student(config.output)
-    with Artifact(place, "student", fingerprint, restart=restart, say=progress.say) as artifact:
-        if artifact.manifest is not None:
-            return artifact.manifest
-        if previous is not None:
-            load_trained(previous, student)
-        seed = derive_seed(config.run.seed, "train")
-        pool = PartsPool(data.parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=device)
-        manifest = train_segment(
-            artifact,
-            student,
-            pool,
-            config,
-            rows,
-            segment(config, pool, number, count, seed),
-            labelled=sum(part.labelled for part in data.parts),
-            title="train",
-            progress=progress,
-            previous=Folder(previous) if previous else None,
-        )
-    if output is None:
-        record_config(config)
-    return manifest
+    return _Opened(data, student, device, number, count, previous, fingerprint)
+
+
+def _require_equal(first: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Refuse ranks that would train something else than rank 0, as where each machine has files of its own."""
+    differing = [name for name in first if first[name] != own.get(name)]
+    if differing:
+        names = " and ".join(differing)
+        raise UserError(f"{names}: not what rank 0 has; all ranks need the same config, data set and student")
+
+
+def _prepare(config: Config, opened: _Opened) -> tuple[Pool, Segment]:
+    """The samples, and the stretch of the budget that is spent on them."""
+    if opened.previous is not None:
+        load_trained(opened.previous, opened.student)
+    seed = derive_seed(config.run.seed, "train")
+    parts, rows = opened.data.parts, opened.data.rows
+    pool = PartsPool(parts, rows, memory_mb=config.train.memory_mb, seed=seed, device=opened.device)
+    return pool, segment(config, pool, opened.number, opened.count, seed)
 
 
 def _check_embeddings(data: Dataset, student: AnyModel, config: Config) -> None:

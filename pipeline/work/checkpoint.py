@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -34,24 +35,71 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def pack(model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: State, device: torch.device) -> bytes:
-    """All that `unpack` needs to go on as if nothing had happened."""
+@dataclass(frozen=True)
+class Own:
+    """What a rank has of its own.
+
+    Attributes:
+        random: torch's random states, "cpu" and where it trains on one "cuda".
+        sums: of the unfinished epoch, see `State`.
+    """
+
+    random: Tensors
+    sums: dict[str, float]
+
+
+def own(state: State, device: torch.device) -> Own:
+    """What this rank has of its own now."""
+    random = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        random["cuda"] = torch.cuda.get_rng_state(device)
+    return Own(random, {name: float(value) for name, value in state.sums.items()})
+
+
+def pack(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: State,
+    device: torch.device,
+    others: Sequence[Own] = (),
+) -> bytes:
+    """All that `unpack` needs to go on as if nothing had happened; `others` are the ranks from 1 on."""
     tensors = {f"model.{name}": value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     tensors |= pack_optimizer(optimizer)
-    tensors["random.cpu"] = torch.get_rng_state()
-    if device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
-    numbers = replace(state, sums={name: float(value) for name, value in state.sums.items()})
-    return save(tensors, metadata={"state": json.dumps(asdict(numbers))})
+    first = own(state, device)
+    tensors |= {f"random.{name}": value for name, value in first.random.items()}
+    metadata = {"state": json.dumps(asdict(replace(state, sums=dict(first.sums))))}
+    if others:
+        metadata["sums"] = json.dumps([other.sums for other in others])
+    for rank, other in enumerate(others, 1):
+        tensors |= {f"random.{name}.{rank}": value for name, value in other.random.items()}
+    return save(tensors, metadata=metadata)
 
 
-def unpack(data: bytes, model: torch.nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> State:
-    """Restore model, optimiser and torch's random state in place; returns the loop's state."""
+def unpack(
+    data: bytes,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+    rank: int = 0,
+    ranks: int = 1,
+) -> State:
+    """Restore model, optimiser and torch's random state in place; returns the loop's state.
+
+    Where another number of ranks was at work, the sums of all of them are shared evenly, and a rank that was not
+    among them keeps the random state that it has.
+    """
     tensors = load(data)
     model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
     unpack_optimizer(optimizer, tensors)
-    torch.set_rng_state(tensors["random.cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(tensors["random.cuda"], device)
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return State(**json.loads(header["__metadata__"]["state"]))
+    suffix = f".{rank}" if rank else ""
+    if f"random.cpu{suffix}" in tensors:
+        torch.set_rng_state(tensors[f"random.cpu{suffix}"])
+    if device.type == "cuda" and f"random.cuda{suffix}" in tensors:
+        torch.cuda.set_rng_state(tensors[f"random.cuda{suffix}"], device)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    state = State(**json.loads(header["state"]))
+    sums = [state.sums, *json.loads(header.get("sums", "[]"))]
+    if len(sums) == ranks:
+        return replace(state, sums=sums[rank])
+    return replace(state, sums={name: sum(one[name] for one in sums) / len(sums) for name in state.sums})

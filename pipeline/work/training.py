@@ -15,11 +15,13 @@ from pipeline.distill.criterion import Criterion
 from pipeline.distill.loop import Recipe, Segment, State, epoch_steps, fit
 from pipeline.distill.optim import make_optimizer
 from pipeline.distill.pool import Pool
+from pipeline.distill.ranks import ALONE, Ranks
 from pipeline.models import AnyModel, fit_weights, weights_bytes
 from pipeline.progress import Progress
+from pipeline.seeds import derive_seed
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
-from pipeline.work.checkpoint import pack, pack_optimizer, unpack, unpack_optimizer
+from pipeline.work.checkpoint import own, pack, pack_optimizer, unpack, unpack_optimizer
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -88,55 +90,79 @@ def train_segment(
     title: str,
     progress: Progress,
     previous: Folder | None = None,
+    ranks: Ranks = ALONE,
 ) -> Manifest:
     """Train `student` in place and finish `artifact` with its weights, optimiser state and metrics per epoch.
 
     Args:
-        artifact: not yet complete; a checkpoint in it is taken up.
+        artifact: not yet complete; a checkpoint in it is taken up. Used on rank 0 alone.
         rows: format of the pool's samples.
         labelled: how many of them have a label.
         previous: folder of the segment that this one goes on from, None to begin with new optimiser state.
+        ranks: that train together; each has the same student, pool and settings.
 
     Raises:
-        UserError: there is nothing to train on, or alpha = 0 and no label is known.
+        UserError: there is nothing to train on, alpha = 0 and no label is known, or a batch has fewer samples than
+            there are ranks.
     """
-    if not pool.sizes:
-        raise UserError(f"{title}: there is no sample to train on")
-    train = config.train
-    if train.alpha == 0 and not labelled:
-        raise UserError(f"{title}: train.alpha = 0 trains on labels alone, and no sample has a label")
-    trainable = [parameter for parameter in student.parameters() if parameter.requires_grad]
-    if not trainable:
-        raise UserError("the student has no weights to train: its factory has frozen them all")
-    device = student.device
-    optimizer = make_optimizer(
-        train.optimizer, trainable, lr=train.lr, weight_decay=train.weight_decay, momentum=train.momentum
-    )
+    train, device = config.train, student.device
+    optimizer, how = ranks.every(lambda: _begin(student, pool, config, rows, labelled, title, ranks))
     state = State()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(part.seed)
-        saved = artifact.load_state(CHECKPOINT)
+        # Dropout has to differ between ranks.
+        torch.manual_seed(derive_seed(part.seed, "rank", ranks.index) if ranks.index else part.seed)
+        saved = ranks.first(lambda: artifact.load_state(CHECKPOINT))
         if saved is not None:
-            state = unpack(saved, student, optimizer, device)
+            state = unpack(saved, student, optimizer, device, ranks.index, ranks.count)
             progress.say(f"{title}: resumed at step {state.step} of {part.steps}")
         elif previous is not None:
-            unpack_optimizer(optimizer, load(previous.read(OPTIMIZER)))
+            unpack_optimizer(optimizer, load(ranks.every(lambda: previous.read(OPTIMIZER))))
         with progress.task(title, part.steps, unit="steps") as task:
             task.advance(state.step)
 
             def on_step(state: State) -> None:
                 task.advance(1, **_figures(state))
                 if state.step % train.checkpoint_every == 0 and state.step < part.steps:
-                    artifact.save_state(CHECKPOINT, pack(student, optimizer, state, device))
+                    others = ranks.gather(own(state, device))[1:]
+                    ranks.first(
+                        lambda: artifact.save_state(CHECKPOINT, pack(student, optimizer, state, device, others))
+                    )
 
-            fit(student, optimizer, pool, recipe(config, rows.task), part, state, on_step)
+            fit(ranks.wrap(student), optimizer, pool, how, part, state, on_step, ranks)
+    return ranks.first(lambda: _finish(artifact, student, optimizer, state))
+
+
+def _begin(
+    student: AnyModel, pool: Pool, config: Config, rows: RowFormat, labelled: int, title: str, ranks: Ranks
+) -> tuple[torch.optim.Optimizer, Recipe]:
+    """The optimiser, new, and the loop's settings, once it is sure that there is something to train."""
+    train = config.train
+    if not pool.sizes:
+        raise UserError(f"{title}: there is no sample to train on")
+    if train.alpha == 0 and not labelled:
+        raise UserError(f"{title}: train.alpha = 0 trains on labels alone, and no sample has a label")
+    if train.batch_size < ranks.count:
+        raise UserError(
+            f"train.batch_size = {train.batch_size} is that of all {ranks.count} ranks together; "
+            f"set it to at least {ranks.count}, or start fewer"
+        )
+    trainable = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    if not trainable:
+        raise UserError("the student has no weights to train: its factory has frozen them all")
+    optimizer = make_optimizer(
+        train.optimizer, trainable, lr=train.lr, weight_decay=train.weight_decay, momentum=train.momentum
+    )
+    return optimizer, recipe(config, rows.task)
+
+
+def _finish(artifact: Artifact, student: AnyModel, optimizer: torch.optim.Optimizer, state: State) -> Manifest:
     files = [
         artifact.write(MODEL, weights_bytes(student)),
         artifact.write(OPTIMIZER, save(pack_optimizer(optimizer))),
         artifact.write(METRICS, _parquet(pl.DataFrame(state.epochs))),
     ]
     artifact.commit("segment", files)
-    details = {"steps": part.steps, "epochs": len(state.epochs), "loss": state.epochs[-1]["loss"]}
+    details = {"steps": state.step, "epochs": len(state.epochs), "loss": state.epochs[-1]["loss"]}
     return artifact.finish(["segment"], details)
 
 

@@ -26,6 +26,9 @@ class ArrayPool:
     def __init__(self, sizes: list[tuple[int, int]]) -> None:
         self.sizes, self.loaded = sizes, []
 
+    def expect(self, index: int) -> None:
+        assert index in range(len(self.sizes))
+
     def load(self, index: int) -> Window:
         self.loaded.append(index)
         source, auxiliary = self.sizes[index]
