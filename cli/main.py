@@ -13,7 +13,9 @@ import click
 from cli.interrupts import end_children, signals_as_interrupt
 from cli.lazy import LazyGroup
 from cli.options import common
+from cli.ranks import only_train, quiet_but_first
 from cli.settings import Settings
+from pipeline.work.launch import ElsewhereError, RankError, local_rank, rank, world_size
 from schemas.errors import BpkdError
 from schemas.urls import shown
 
@@ -29,6 +31,7 @@ COMMANDS = {
     "inspect": ("cli.commands.inspect:inspect", "Show what is in a data set."),
     "push": ("cli.commands.transfer:push", "Copy a data set to a URL, every file checked."),
     "pull": ("cli.commands.transfer:pull", "Copy a data set from a URL, every file checked."),
+    "deploy": ("cli.commands.deploy:deploy", "Register a scheduled Prefect deployment of a run."),
     "demo": ("cli.commands.demo:demo", "See it work on real bundled data."),
 }
 
@@ -38,6 +41,9 @@ INTERRUPTED = 130
 # small net spin against whatever else the machine does, which costs it most of its speed; this one costs nothing
 # where the cores are free.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if world_size() > 1:
+    # What torch's own code in C++ warns of between ranks says nothing to a user.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 @click.command(
@@ -54,6 +60,8 @@ def bpkd(ctx: click.Context) -> None:
     """Distil a large teacher into a small student, with samples mined where the two disagree."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+    else:
+        only_train(ctx.invoked_subcommand)
 
 
 def main(
@@ -73,7 +81,7 @@ def main(
         The exit code: 0 done, 1 failed, 2 the user's input is wrong, 130 interrupted.
     """
     settings = settings or Settings()
-    with signals_as_interrupt(leave) as interrupted:
+    with signals_as_interrupt(leave) as interrupted, quiet_but_first():
         try:
             code = bpkd.main(arguments, prog_name="bpkd", standalone_mode=False, obj=settings)
             sys.stdout.flush()
@@ -88,29 +96,36 @@ def main(
 
 
 def _failed(error: BaseException, settings: Settings) -> int:
-    """Say what went wrong in one line; returns the exit code."""
+    """Say what went wrong in one line, unless another rank says it; returns the exit code."""
+    if isinstance(error, ElsewhereError):
+        return error.exit_code
+    own = isinstance(error, RankError)
+    line, code = _told((error.__cause__ if own else None) or error, settings)
+    # Before ranks have met, each has the errors of all others on its machine.
+    if own or rank() == 0 or (local_rank() == 0 and code != INTERRUPTED):
+        if settings.debug:
+            click.echo(shown(traceback.format_exc()), err=True)
+        click.echo(shown(" ".join([*([f"rank {rank()}:"] if rank() else []), *line.split()])), err=True)
+    return code
+
+
+def _told(error: BaseException, settings: Settings) -> tuple[str, int]:
+    """(what to say of an error, exit code)."""
     if isinstance(error, KeyboardInterrupt | click.Abort):
         but = " but without --restart" if settings.restart else ""
         how = f"; run the same command again{but} to resume" if settings.resumes else ""
-        return _report(f"interrupted{how}", INTERRUPTED, settings)
+        return f"interrupted{how}", INTERRUPTED
     if isinstance(error, click.UsageError):
         help_ = f"; see {error.ctx.command_path} --help" if error.ctx else ""
-        return _report(f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code, settings)
+        return f"error: {error.format_message().rstrip('.')}{help_}", error.exit_code
     if isinstance(error, click.ClickException):
-        return _report(f"error: {error.format_message()}", error.exit_code, settings)
+        return f"error: {error.format_message()}", error.exit_code
     if isinstance(error, BpkdError):
-        return _report(f"error: {error}", error.exit_code, settings)
+        return f"error: {error}", error.exit_code
     if isinstance(error, Exception):
         hint = "" if settings.debug else "; run again with --debug for the traceback"
-        return _report(f"error: {type(error).__name__}: {error}{hint}", 1, settings)
+        return f"error: {type(error).__name__}: {error}{hint}", 1
     raise error
-
-
-def _report(line: str, code: int, settings: Settings) -> int:
-    if settings.debug:
-        click.echo(shown(traceback.format_exc()), err=True)
-    click.echo(shown(" ".join(line.split())), err=True)
-    return code
 
 
 def entry() -> NoReturn:

@@ -1,46 +1,138 @@
-"""The run as a Prefect flow: every stage is a task. What is done is what the manifests say, not what Prefect says."""
+"""The run and its stages as Prefect flows. What is done is what the manifests say, not what Prefect says.
+
+Called by `bpkd run` they work on what it has handed over; in a deployment they load the config themselves.
+"""
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from prefect import Flow, flow
+from prefect.context import FlowRunContext
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
+from tenacity.wait import wait_base
+
 from flows import server
-from flows.stages import Outcome, follow, perform
-from pipeline.progress import Progress, Silent
-from schemas.config import Config
+from flows.given import Given, given, hand_over, settled
+from flows.reporting import Logged, Recorded, record_outcome
+from flows.stages import UP_TO_DATE, Outcome, follow, perform
+from flows.tracked import Tracked
+from pipeline.progress import Progress
+from pipeline.runs import is_complete
+from schemas.config import load_config
+from schemas.errors import BpkdError, TransientError
+from schemas.urls import shown
 
-server.configure()  # before Prefect reads its settings
-
-from prefect import flow, task  # noqa: E402
-from prefect.cache_policies import NO_CACHE  # noqa: E402
-
-_progress: ContextVar[Progress] = ContextVar("progress", default=Silent())  # noqa: B039
-"""Where this process reports. It is no parameter, as Prefect sends those to its server."""
-
-
-@task(task_run_name="{name}", cache_policy=NO_CACHE, persist_result=False, retries=0)
-def stage(name: str, config: Config) -> Any:
-    """One stage. A failure is not retried: wrong input stays wrong, and running again resumes."""
-    return perform(name, config, progress=_progress.get())
+ATTEMPTS = 3
+WAIT: wait_base = wait_chain(wait_fixed(15), wait_fixed(60))
+"""Seconds before a stage is tried again."""
 
 
-@flow(flow_run_name="{config.run.name}", persist_result=False, retries=0)
-def distill(config: Config) -> Outcome:
-    """Cache, mine, export, train, and evaluate where there is held-out data."""
-    return follow(config, lambda name: stage.with_options(name=name)(name, config))
+@contextmanager
+def _opened(config: str, overrides: Sequence[str]) -> Iterator[Given]:
+    """What was handed over, or else what the parameters say."""
+    if (handed := given()) is not None:
+        yield handed
+        return
+    progress = Logged()
+    found = _again("data and models", progress)(settled, load_config(config, overrides), progress)
+    with hand_over(found, progress) as loaded:
+        yield loaded
 
 
-def run_flow(config: Config, *, progress: Progress) -> Outcome:
-    """Run the flow in this process.
+def _name(stage: str = "") -> Callable[[], str]:
+    """Names a flow run after the run and its stage."""
+
+    def name() -> str:
+        if (handed := given()) is not None:
+            run = handed.config.run.name
+        else:
+            context = FlowRunContext.get()
+            parameters = (context.parameters if context else None) or {}
+            try:
+                run = load_config(parameters["config"], parameters["overrides"]).run.name
+            except (BpkdError, KeyError):
+                run = "distill"  # the flow itself says what is wrong
+        return f"{run} · {stage}" if stage else run
+
+    return name
+
+
+def _stage_flow(stage: str, does: str) -> Flow[..., Any]:
+    @flow(name=stage, description=does, flow_run_name=_name(stage), persist_result=False, retries=0)
+    def run_stage(config: str, overrides: list[str] = []) -> Any:  # noqa: B006
+        with _masked(), _opened(config, overrides) as run:
+            return _perform(stage, run)
+
+    return run_stage
+
+
+cache = _stage_flow("cache", "Store the teacher's logits of every source sample.")
+mine = _stage_flow("mine", "Climb to auxiliary samples, round by round.")
+export = _stage_flow("export", "Write the data set that can be shared.")
+train = _stage_flow("train", "Train the student from the data set alone.")
+evaluate = _stage_flow("evaluate", "Measure the student on held-out data.")
+
+STAGES = {"cache": cache, "mine": mine, "export": export, "train": train, "evaluate": evaluate}
+
+
+@flow(flow_run_name=_name(), persist_result=False, retries=0)
+def distill(config: str, overrides: list[str] = []) -> Outcome:  # noqa: B006
+    """Cache, mine, export, train, and evaluate where there is held-out data.
+
+    Args:
+        config: path of the run's TOML file, on the machine of the worker.
+        overrides: SECTION.KEY=VALUE, as in `bpkd run --set`.
 
     Raises:
-        BpkdError: Prefect's server does not start, or the one that its settings name does not answer.
-        Exception: what a stage raised, as it raised it.
+        UserError: the config, the data or a model is wrong.
     """
-    token = _progress.set(progress)
+    with _masked():
+        handed = given() is not None
+        with _opened(config, overrides) as run:
+            done = not handed and is_complete(run.config)
+            with server.without_heartbeats():
+                outcome = follow(run.config, lambda stage: STAGES[stage](config, overrides))
+            record_outcome(outcome, run.config.run.name)
+            if done:
+                run.progress.say(UP_TO_DATE)
+            return outcome
+
+
+def _perform(stage: str, run: Given) -> Any:
+    """One stage, tried again as a whole: it goes on where it stopped."""
+    name = run.config.run.name
+    again = _again(stage, run.progress)
+    return again(perform, stage, run.config, progress=Recorded(run.progress, name), runner=Tracked(run.runner, name))
+
+
+def _again(what: str, progress: Progress) -> Retrying:
+    """Tries something again where a store or a worker failed in a way that may pass, and says so."""
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0
+        progress.say(f"{what}: {error}; trying again in {seconds:.0f} s")
+
+    return Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=WAIT,
+        retry=retry_if_exception_type(TransientError),
+        before_sleep=say,
+        reraise=True,
+    )
+
+
+@contextmanager
+def _masked() -> Iterator[None]:
+    """Hide secrets in the text of an error, which Prefect sends to its server with all that led to it."""
     try:
-        server.start()
-        return distill(config)
-    finally:
-        _progress.reset(token)
+        yield
+    except Exception as error:
+        seen: BaseException | None = error
+        while seen is not None:
+            seen.args = tuple(shown(part) if isinstance(part, str) else part for part in seen.args)
+            seen = seen.__cause__ or seen.__context__
+        raise

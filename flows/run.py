@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from flows.stages import Outcome, follow, perform
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from flows import server
+from flows.given import hand_over, settled
+from flows.stages import UP_TO_DATE, Outcome, follow, perform
 from pipeline.progress import Progress, Silent
-from pipeline.runs import discard_run
+from pipeline.runs import discard_run, is_complete
 from schemas.config import Config
 
 
-def run(config: Config, *, restart: bool = False, progress: Progress | None = None, direct: bool = False) -> Outcome:
+def run(
+    config: Config,
+    *,
+    path: str = "",
+    overrides: Sequence[str] = (),
+    restart: bool = False,
+    progress: Progress | None = None,
+    direct: bool = False,
+) -> Outcome:
     """Cache, mine, export, train, and evaluate where there is held-out data.
 
     Args:
         config: the run.
+        path: of the file that it came from, and
+        overrides: what was set besides; only for Prefect to show.
         restart: throw away what an earlier run has left in its output.
         progress: where to report.
         direct: call the stages one after the other, without Prefect; the artifacts are the same.
@@ -22,13 +37,40 @@ def run(config: Config, *, restart: bool = False, progress: Progress | None = No
         BpkdError: Prefect cannot be reached.
     """
     progress = progress or Silent()
+    config = settled(config, progress)
     if restart:
         from pipeline.work.setup import preflight
 
         preflight(config)  # a mistake in the config must not cost what is there
         discard_run(config.output)
-    if direct:
-        return follow(config, lambda name: perform(name, config, progress=progress))
-    from flows.distill import run_flow
+    done = is_complete(config)
+    # A server of the user's hears of every run; to start one of our own for nothing would take longer than the run.
+    if direct or (done and not server.is_named()):
+        with hand_over(config, progress) as given:
+            outcome = follow(config, lambda name: perform(name, config, progress=progress, runner=given.runner))
+    else:
+        outcome = _run_flow(config, path, overrides, progress)
+    if done:
+        progress.say(UP_TO_DATE)
+    return outcome
 
-    return run_flow(config, progress=progress)
+
+def _run_flow(config: Config, path: str, overrides: Sequence[str], progress: Progress) -> Outcome:
+    """Run the flow in this process.
+
+    Raises:
+        BpkdError: Prefect's server does not start, or the one that its settings name does not answer.
+        Exception: what a stage raised, as it raised it.
+    """
+    from schemas.urls import shown
+
+    server.configure()  # before Prefect reads its settings
+    embedded = not server.is_named()
+    if embedded:
+        progress.say("starting Prefect; bpkd run --direct does the same without it")
+    with server.started():
+        from flows.distill import distill  # brings torch with it
+
+    # Nobody but this process looks after a server of its own.
+    with hand_over(config, progress), server.without_heartbeats() if embedded else nullcontext():
+        return distill(shown(path or config.output), [shown(override) for override in overrides])

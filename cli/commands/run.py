@@ -20,10 +20,18 @@ def run(config: Config, progress: Progress, restart: bool, as_json: bool, direct
     """
     from flows.run import run as run_stages
 
-    outcome = run_stages(config, restart=restart, progress=progress, direct=direct)
+    given = click.get_current_context().params
+    outcome = run_stages(
+        config,
+        path=given["path"],
+        overrides=given["overrides"],
+        restart=restart,
+        progress=progress,
+        direct=direct,
+    )
     if as_json:
         artifacts = [as_object(manifest, url) for url, manifest in outcome.artifacts]
-        print_json({"url": config.output, "artifacts": artifacts, "evaluation": outcome.evaluation})
+        print_json({"url": outcome.url, "artifacts": artifacts, "evaluation": outcome.evaluation})
         return
     for url, manifest in outcome.artifacts:
         print_artifact(manifest, url)

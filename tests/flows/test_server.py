@@ -54,7 +54,7 @@ def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/api"
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        with temporary_settings({PREFECT_API_URL: url}), pytest.raises(BpkdError) as caught:
-            server.start()
+        with temporary_settings({PREFECT_API_URL: url}), pytest.raises(BpkdError) as caught, server.started():
+            pass
     assert url in str(caught.value)
     assert "bpkd run --direct" in str(caught.value)
