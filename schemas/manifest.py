@@ -14,7 +14,9 @@ from schemas.strict import Strict
 FORMAT_VERSION: Final = 1
 MANIFEST = "manifest.json"
 MAX_BYTES: Final = 2**26
-"""Of a manifest that is read, about 300,000 files."""
+"""Of a manifest that is read."""
+MAX_FILES: Final = 300_000
+"""That an artifact is begun with: their entries, of about 210 bytes each, stay below `MAX_BYTES`."""
 
 _MAX_VALUES: Final = 2**22
 """In a manifest that is read: each takes far more memory than the two bytes that it may have in the file."""

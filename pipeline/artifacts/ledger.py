@@ -18,8 +18,8 @@ BEGUN = f"{PROGRESS}/begun.json"
 TRANSFER = f"{PROGRESS}/transfer.json"
 """Stands at a copy that is not complete."""
 _REPORT = ".unit.json"
-_READERS = 8
-_OURS = re.compile(r"(shard-\d{5}|\w+-\d{5}-of-\d{5}|model|optimizer|metrics|failures|units)\.[a-z]+")
+_AT_ONCE = 8
+_OURS = re.compile(r"(shard-\d{5,}|\w+-\d{5,}-of-\d{5,}|model|optimizer|metrics|failures|units)\.[a-z]+")
 """What a stage that was killed may have written without noting it."""
 
 
@@ -81,7 +81,7 @@ class Ledger:
     def reports(self) -> dict[str, ShardReport]:
         """What is done, by unit."""
         names = [name for name in self._progress.names() if name.endswith(_REPORT)]
-        with ThreadPoolExecutor(_READERS) as pool:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
             found = [ShardReport.model_validate_json(data) for data in pool.map(self._progress.read, names)]
         return {name.removesuffix(_REPORT): report for name, report in zip(names, found, strict=True)}
 
@@ -94,9 +94,11 @@ class Ledger:
 
     def close(self) -> None:
         """Remove all but the lock, the note of what it was last."""
-        for name in self._progress.names():
-            if f"{PROGRESS}/{name}" != BEGUN and not f"{PROGRESS}/{name}".startswith(LOCK):
-                self._progress.remove(name)
+        kept = BEGUN.removeprefix(f"{PROGRESS}/"), LOCK.removeprefix(f"{PROGRESS}/")
+        names = [name for name in self._progress.names() if name != kept[0] and not name.startswith(kept[1])]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self._progress.remove, names):
+                pass
         self._folder.remove(BEGUN)
 
     def discard(self) -> None:

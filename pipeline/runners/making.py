@@ -8,7 +8,8 @@ from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import Unit
 from pipeline.progress import Task
 from pipeline.runners.base import Job, Runner
-from schemas.manifest import ShardReport
+from schemas.errors import UserError
+from schemas.manifest import MAX_FILES, ShardReport
 
 
 def make_units(
@@ -32,7 +33,13 @@ def make_units(
 
     Returns:
         The reports of all units, in order.
+
+    Raises:
+        UserError: there are more units than a manifest can list; of a unit, as its work raised it.
+        TransientError: a worker or a store failed.
     """
+    if len(units) > MAX_FILES:
+        raise UserError(f"{len(units):,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size")
     todo = []
     for index, unit in enumerate(units):
         if artifact.done(unit.name):

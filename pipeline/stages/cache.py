@@ -32,6 +32,7 @@ from pipeline.work.setup import (
     cache_fingerprint,
     check_choices,
     check_labels,
+    leave_device,
     open_pair,
     open_teacher,
     predict,
@@ -92,6 +93,8 @@ def cache(
             taken = donor.give(artifact, lambda *_: _observed(donor.manifest))
             progress.say(f"cache: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
         with using(runner, config) as making, progress.task("cache", samples.size) as task:
+            if making.elsewhere:
+                leave_device(teacher)
             reports = make_units(artifact, units, job, making, task)
         if not any(file.samples for report in reports for file in report.files):
             reason = next(failure.reason for report in reports for failure in report.failures)

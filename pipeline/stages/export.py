@@ -33,7 +33,7 @@ from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
 from schemas.dataset import Counts, DatasetDetails, EmbeddingsSpec, RoundCounts, RowsSpec
 from schemas.errors import UserError
-from schemas.manifest import Manifest
+from schemas.manifest import MAX_FILES, Manifest
 from schemas.registry import FORMATS
 from schemas.urls import shown
 
@@ -189,6 +189,11 @@ class _Writer:
         sizes = [sum(part.samples for part in window) for window in self._windows]
         self.units = [Unit(f"window-{index:05d}", size) for index, size in enumerate(sizes)]
         self._counts = [math.ceil(size / per_shard) for size in sizes]
+        if sum(self._counts) > MAX_FILES:
+            raise UserError(
+                f"{sum(self._counts):,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size "
+                "and export.shard_size"
+            )
 
     def window(self, index: int) -> Made:
         """The shards of one window."""

@@ -32,7 +32,7 @@ from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
 from pipeline.work.mining import MineOpener, MiningSetup, set_up
 from pipeline.work.numerics import reproducible
-from pipeline.work.setup import check_choices, identify_model, open_pair, require_cache
+from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.manifest import FileEntry, Manifest, ShardReport
@@ -203,6 +203,8 @@ def _open(config: Config, cache_url: str, restart: bool, progress: Progress, run
     elif config.run.base is not None:
         progress.say(f"mine: all rounds are mined anew, as more than the source has changed since {config.run.base}")
     setup = set_up(config, samples, teacher, student, embeddings.map if embeddings else None, cache_url, cache, device)
+    if runner.elsewhere:
+        leave_device(setup.teacher)
     return _Loop(config, progress, runner, setup, cache_url, expected, list(setup.source), fingerprint, base)
 
 
@@ -225,7 +227,7 @@ def _gap(report: ShardReport) -> dict[str, float]:
 
 
 def _gap_statistics(folder: Folder, names: list[str]) -> dict[str, dict[str, float]]:
-    """Mean and quartiles of the gap at the start of the climbs and on the stored samples; 8 bytes a sample."""
+    """Mean and quartiles of the gap at the start of the climbs and on the stored samples; about 32 bytes a sample."""
     columns = ["gap_before", "gap_after"]
     tables = []
     for name in names:

@@ -115,6 +115,13 @@ def open_teacher(config: Config, samples: Samples, device: torch.device) -> tupl
     return teacher, width
 
 
+def leave_device(model: AnyModel) -> None:
+    """Free the device of a model that only workers elsewhere compute with, perhaps on the same device."""
+    model.to("cpu")
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int, device: torch.device) -> AnyModel:
     """The student with the weights that it starts from.
 
