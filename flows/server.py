@@ -7,11 +7,11 @@ imported before `prefect`.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+from pipeline.interrupts import interrupts_blocked
 from schemas.errors import BpkdError
 from schemas.urls import shown
 
@@ -110,20 +110,7 @@ def _start_embedded(problems: list[RuntimeError]) -> None:
     from prefect.server.api.server import SubprocessASGIServer
 
     try:
-        with _interrupts_blocked():
+        with interrupts_blocked():
             SubprocessASGIServer().start()
     except RuntimeError as error:
         problems.append(error)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in this thread; a process that it starts meanwhile keeps it blocked."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
+from pipeline.interrupts import interrupts_blocked
 from pipeline.runners.base import Job, Runner, Workers, require_extra
-from pipeline.runners.interrupts import interrupts_blocked
 from pipeline.runners.processes import local_workers
 from pipeline.runners.worker import Terms, make_unit
 from schemas.errors import TransientError

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from pipeline.interrupts import end_with, interrupts_blocked
 from pipeline.models import pick_device
 from pipeline.runners.base import Job, Runner, Workers
-from pipeline.runners.interrupts import end_with, interrupts_blocked
 from pipeline.runners.worker import Terms, make_unit
 from schemas.errors import TransientError
 from schemas.manifest import ShardReport

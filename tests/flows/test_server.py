@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -36,16 +35,6 @@ def test_prefect_reads_the_defaults_and_the_environment_wins(environment: dict[s
         [sys.executable, "-c", ASK_PREFECT], env=clean | environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == said
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="there are no signal masks here")
-def test_what_starts_while_interrupts_are_blocked_does_not_hear_them() -> None:
-    with server._interrupts_blocked():
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    child.send_signal(signal.SIGINT)
-    child.communicate(b"\n")
-    assert child.returncode == 0
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_remedy() -> None:

@@ -228,6 +228,7 @@ def test_a_ball_keeps_climbs_near_their_parents(configure):
 
 def test_models_are_only_looked_at(configure, monkeypatch):
     seen = []
+
     def remembering(self, parents, shard):
         models = (self.teacher, self.opponent)
         before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]

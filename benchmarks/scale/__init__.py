@@ -1,0 +1,1 @@
+"""What bpkd costs past this machine: constants measured here, a simulation, and what follows from both."""
