@@ -59,7 +59,8 @@ class RunConfig(Section):
     )
     runner_options: Options = Field(
         default_factory=dict,
-        description="dask, ray: address of a cluster that runs already, memory of a worker; ray: gpus of a worker",
+        description='dask, ray: { address = "tcp://host:8786", memory = "8GB" }, of a cluster that runs already and of '
+        "each worker; ray: gpus_per_worker",
     )
     workers: Count | Literal["all"] = Field(
         1,

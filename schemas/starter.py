@@ -62,8 +62,11 @@ _ARRAY_MODEL = {"weights": "student.safetensors", "mean": [0.5], "std": [0.25]}
 
 _TEXT_MODEL = {"weights": "student.safetensors", "tokenizer": "hf:models/tokenizer"}
 
+_RUN = {"base": "runs/before"}
+
 _EXAMPLES: dict[str, _Values] = {
     "image": {
+        "run": _RUN,
         "data": {"eval": "data/test", "format": "folder", "limit": 500, "classes": 10, "mode": "RGB", "size": [32, 32]},
         "data.columns": {"image": "image", "label": "label", "key": "id"},
         "teacher": _IMAGE_MODEL,
@@ -72,6 +75,7 @@ _EXAMPLES: dict[str, _Values] = {
         "train": {"epochs": 20},
     },
     "array": {
+        "run": _RUN,
         "data": {"eval": "data/test.npz", "format": "numpy", "limit": 500, "classes": 10},
         "data.columns": {"features": "x", "label": "y", "key": "id"},
         "teacher": _ARRAY_MODEL,
@@ -80,6 +84,7 @@ _EXAMPLES: dict[str, _Values] = {
         "train": {"epochs": 20},
     },
     "text": {
+        "run": _RUN,
         "data": {"eval": "data/test.csv", "format": "csv", "limit": 500, "classes": ["negative", "positive"]},
         "data.columns": {"text": "sentence", "text_pair": "sentence2", "label": "label", "key": "id"},
         "teacher": {**_TEXT_MODEL, "weights": "teacher.safetensors", "layers": [0, 1, 2, 3]},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import hypothesis
 import pytest
 from tenacity import wait_none
 
@@ -21,6 +22,12 @@ from pipeline.storage import faults
 
 # Read when torch is imported, so before any test module imports it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Read when Prefect is imported: its server's last words come when the output that they are for is closed.
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+# How long it takes depends on what else the machine does.
+hypothesis.settings.register_profile("bpkd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("bpkd")
 
 
 @pytest.fixture(autouse=True)
