@@ -8,9 +8,14 @@ from pipeline import layout
 from pipeline.artifacts.artifact import discard, held
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
+from schemas.errors import UserError
 from schemas.manifest import MANIFEST
 
 CONFIG = "config.toml"
+RECORD = "version.json"
+"""In a run's directory that is one of several versions: what it is made from, see `pipeline.versions`."""
+
+VERSION_NAME = re.compile(r"v\d{3,}")
 
 
 def record_config(config: Config) -> None:
@@ -24,6 +29,22 @@ def record_config(config: Config) -> None:
 def recorded_config(run: str) -> bool:
     """Whether a run's directory has its config."""
     return Folder(run).exists(CONFIG)
+
+
+def versions(root: Folder) -> list[str]:
+    """Names of all versions in a directory, the oldest first."""
+    return sorted((name for name in root.folders() if VERSION_NAME.fullmatch(name)), key=lambda name: int(name[1:]))
+
+
+def refuse_versions(config: Config) -> None:
+    """Refuse to mix a run with versions of runs.
+
+    Raises:
+        UserError: `run.output` holds versions.
+    """
+    root = Folder(config.output)
+    if any(root.exists(f"{name}/{RECORD}") for name in versions(root)):
+        raise UserError(f"{root.url} holds versions; set run.versions = true, or name another run.output")
 
 
 def is_complete(config: Config) -> bool:

@@ -7,25 +7,24 @@ that was finished last. A version's `version.json` says what it is made from, an
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import layout
 from pipeline.artifacts.identity import named_differences
 from pipeline.models import pick_device
 from pipeline.progress import Progress
-from pipeline.runs import CONFIG, is_complete
+from pipeline.runs import CONFIG, RECORD, VERSION_NAME, is_complete, versions
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.version import VERSION
 from pipeline.work.setup import check_choices, identify_model, open_pair
 from schemas.config import Config
 from schemas.errors import UserError
+from schemas.manifest import MANIFEST
 
-RECORD = "version.json"
 LATEST = "latest.json"
 
-_NAME = re.compile(r"v\d{3,}")
 _ANYWAY: dict[str, Any] = {
     "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
     "data": {"train", "eval"},
@@ -51,8 +50,13 @@ class Version:
     is_new: bool
 
 
-def open_version(config: Config, progress: Progress) -> Version:
+def open_version(config: Config, progress: Progress, *, restart: bool = False) -> Version:
     """The version that a run under `run.versions` is to make, go on with, or find up to date.
+
+    Args:
+        config: with `run.versions`.
+        progress: told why a version is begun.
+        restart: what the version holds is to be made anew, all of it.
 
     Raises:
         UserError: data or models are wrong, or something else lies in `run.output`.
@@ -63,41 +67,89 @@ def open_version(config: Config, progress: Progress) -> Version:
     wanted = _made_from(_config_of(config, "", None))
     while True:
         names = versions(root)
-        last = _record(root, names[-1]) if names else None
-        if last is not None and last["made_from"] == wanted:
-            return Version(names[-1], _config_of(config, names[-1], last["base"]), is_new=False)
-        base = next((name for name in reversed(names) if is_complete(_config_of(config, name, None))), None)
+        records = {name: record for name in reversed(names) if (record := _record(root, name)) is not None}
+        for name, record in records.items():
+            if record["made_from"] == wanted and restart:
+                root.write(f"{name}/{RECORD}", _packed(None, wanted))
+                return Version(name, _config_of(config, name, None), is_new=False)
+            if record["made_from"] == wanted and _can_go_on(config, name, record):
+                return Version(name, _config_of(config, name, record["base"]), is_new=False)
+        base = None if restart else _base(root, records, wanted)
         name = f"v{_number(names[-1]) + 1 if names else 1:03d}"
-        record = {"bpkd": VERSION, "base": base, "made_from": wanted}
-        if root.create(f"{name}/{RECORD}", json.dumps(record, indent=1).encode()):
-            if last is not None:
-                _explain(progress, name, names[-1], last["made_from"], wanted)
+        if root.create(f"{name}/{RECORD}", _packed(base, wanted)):
+            if records:
+                last = next(iter(records))
+                _explain(progress, name, last, records[last]["made_from"], wanted)
             return Version(name, _config_of(config, name, base), is_new=True)
 
 
+def newest_version(config: Config) -> Version:
+    """The version that was begun last.
+
+    Raises:
+        UserError: there is none.
+    """
+    root = Folder(config.output)
+    for name in reversed(versions(root)):
+        if (record := _record(root, name)) is not None:
+            return Version(name, _config_of(config, name, record["base"]), is_new=False)
+    raise UserError(f"{root.url} holds no version yet; begin one with `bpkd run CONFIG` or `bpkd cache CONFIG`")
+
+
 def publish(config: Config) -> None:
-    """Let `latest.json` name the version whose run this is, if it is one, finished, and none after it is."""
+    """Let `latest.json` name the version whose run this is, if it is one, and finished."""
     url, _, name = config.output.rpartition("/")
     root = Folder(url)
-    if not (_NAME.fullmatch(name) and root.exists(f"{name}/{RECORD}") and is_complete(config)):
-        return
-    found = {"version": name, "dataset": f"{name}/dataset", "student": f"{name}/student"}
-    before = latest(root)
-    if before is None or _number(before) < _number(name):
+    if (
+        VERSION_NAME.fullmatch(name)
+        and root.exists(f"{name}/{RECORD}")
+        and is_complete(config)
+        and latest(root) != name
+    ):
+        found = {"version": name, "dataset": f"{name}/dataset", "student": f"{name}/student"}
         root.write(LATEST, (json.dumps(found, indent=1) + "\n").encode())
 
 
 def latest(root: Folder) -> str | None:
-    """Name of the version that was finished last; None before there is one."""
+    """Name of the version that the last run has finished, or found up to date; None before there is one."""
     try:
         return str(json.loads(root.read(LATEST))["version"])
     except FileNotFoundError:
         return None
 
 
-def versions(root: Folder) -> list[str]:
-    """Names of all versions, the oldest first."""
-    return sorted((name for name in root.folders() if _NAME.fullmatch(name)), key=_number)
+def _can_go_on(config: Config, name: str, record: dict[str, Any]) -> bool:
+    """Whether a version is finished, or what it takes over is still there."""
+    base = record["base"]
+    logits = Folder(layout.teacher_logits(f"{config.output}/{base}"))
+    return base is None or is_complete(_config_of(config, name, None)) or logits.exists(MANIFEST)
+
+
+def _base(root: Folder, records: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> str | None:
+    """The version to take over from: the newest that was mined in the same way, else the newest with such logits."""
+    last = layout.auxiliary("", max(wanted["run"]["rounds"], 1))
+    for alike, needed in ((_mined_alike, last), (_cached_alike, layout.teacher_logits(""))):
+        for name, record in records.items():
+            if alike(record["made_from"], wanted) and root.exists(f"{name}{needed}/{MANIFEST}"):
+                return name
+    return None
+
+
+def _mined_alike(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether two versions differ in nothing but the source, and in what comes after mining."""
+    return _but(found, "source", "eval", "export") == _but(wanted, "source", "eval", "export")
+
+
+def _cached_alike(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    return bool(found["teacher"] == wanted["teacher"] and found["cache"] == wanted["cache"])
+
+
+def _but(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _packed(base: str | None, made_from: dict[str, Any]) -> bytes:
+    return json.dumps({"bpkd": VERSION, "base": base, "made_from": made_from}, indent=1).encode()
 
 
 def _number(name: str) -> int:
@@ -117,14 +169,22 @@ def _made_from(config: Config) -> dict[str, Any]:
     device = pick_device(config.run.device)
     samples = open_samples(config)
     teacher, student, _ = open_pair(config, samples, device)
-    found = {
+    found: dict[str, Any] = {
         **config.model_dump(mode="json", exclude=_ANYWAY),
         "source": samples.fingerprint(),
         "eval": open_samples(config, "eval").fingerprint() if config.data.eval is not None else None,
         "teacher": identify_model(config, "teacher", teacher),
         "student": identify_model(config, "student", student),
     }
-    return dict(json.loads(json.dumps(found)))
+    made_from: dict[str, Any] = _without_none(json.loads(json.dumps(found)))
+    return made_from
+
+
+def _without_none(value: Any) -> Any:
+    """A key that is not set is as good as one that an earlier version did not know."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without_none(inner) for name, inner in value.items() if inner is not None}
 
 
 def _record(root: Folder, name: str) -> dict[str, Any] | None:
@@ -146,6 +206,6 @@ def _explain(progress: Progress, name: str, last: str, found: dict[str, Any], wa
         count = len(new) - len(old)
         progress.say(f"version {name}: {count:,} new {'file' if count == 1 else 'files'} in the source since {last}")
         return
-    changed = named_differences(found, wanted)
+    changed = named_differences(found, wanted) or ["something"]
     more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
     progress.say(f"version {name}: {changed[0]}{more} is another than in {last}")

@@ -109,6 +109,7 @@ class Artifact:
 
     Attributes:
         manifest: None until it is complete.
+        again: units that `retry` has made open again.
 
     Raises:
         UserError: what is there was made from something else, or is something else.
@@ -129,6 +130,7 @@ class Artifact:
         self.name = name
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         self.manifest: Manifest | None = None
+        self.again: set[str] = set()
         self._restart, self._retry = restart, retry
         self._ledger = Ledger(self.folder, name)
         self._lock = Lock(self.folder, LOCK, say)
@@ -245,19 +247,19 @@ class Artifact:
         found = self._ledger.fingerprint()
         if self.folder.exists(MANIFEST):
             manifest = parse_manifest(self.folder)
-            again = self._finished_retried(manifest)
-            if again:
-                self._reopen(manifest, again)
+            self.again = self._finished_retried(manifest)
+            if self.again:
+                self._reopen(manifest, self.again)
             else:
                 self._tidy(manifest)
                 self.manifest = manifest
         elif found is not None:
             reports = self._ledger.reports()
             failed = {unit for unit, report in reports.items() if report.failures}
-            again = self._retried(found, failed, any_failed=bool(failed))
-            if again:
-                self._ledger.change(self.fingerprint, again)
-            self._reports = {unit: report for unit, report in reports.items() if unit not in again}
+            self.again = self._retried(found, failed, any_failed=bool(failed))
+            if self.again:
+                self._ledger.change(self.fingerprint, self.again)
+            self._reports = {unit: report for unit, report in reports.items() if unit not in self.again}
 
     def _finished_retried(self, manifest: Manifest) -> set[str]:
         """`_retried` for a finished artifact, whose units are read only where some may be made again."""

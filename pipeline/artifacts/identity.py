@@ -67,7 +67,7 @@ def _named(path: str) -> str:
     if section in ("source", "eval"):
         file, _, figure = key.removeprefix("files.").rpartition(".")
         if not key.startswith("files."):
-            return f"data.{key}"
+            return f"data.{key or section}"
         return f"{figure} of the images" if file == "." else f"{figure} of the file {file}"
     return _NAMES.get(path) or _KEYS.get(path, path)
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.storage import UrlError, read_file, shown
 from schemas.errors import SampleError
+from schemas.urls import AZURE
 
 MAX_KEY = 180
 """Longest key; what a stage appends and a file's extension then still fit into a file name."""
 
-_USER = re.compile(r"^(?!abfss?:|az:|wasbs?:)(\w+://)[^/@\s]+@")
-"""Of a URL: user and password, but for Azure the container."""
+_USER = re.compile(rf"^(?!{AZURE})(\w+://)[^/@\s]+@")
+_QUERY = re.compile(r"^(https?://[^?#]*)[?#].*$", re.DOTALL)
+"""It signs a URL that is given out for a while, and is another the next time."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -44,11 +46,11 @@ def row_keys(file: str, root: str, rows: Iterable[int]) -> list[str]:
 def relative(url: str, root: str) -> str:
     """`url` as seen from the directory `root` (itself: "."), or all of `url` where it lies elsewhere.
 
-    Without user and password: keys and manifests are made of it.
+    Without user, password and query: keys and manifests are made of it.
     """
     if url == root:
         return "."
-    url, root = _USER.sub(r"\1", url), _USER.sub(r"\1", root)
+    url, root = (_QUERY.sub(r"\1", _USER.sub(r"\1", part)) for part in (url, root))
     inside = root.rstrip("/") + "/"
     return url[len(inside) :] if url.startswith(inside) else url
 

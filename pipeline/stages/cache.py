@@ -23,10 +23,10 @@ from pipeline.runs import record_config
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples, open_samples
-from pipeline.work.base import cached_by_base
 from pipeline.work.expected import Expected, expect
 from pipeline.work.numerics import reproducible
 from pipeline.work.retry import retry_source
+from pipeline.work.reuse import cached_by_base
 from pipeline.work.setup import (
     autocast,
     cache_fingerprint,

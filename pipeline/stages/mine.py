@@ -27,15 +27,15 @@ from pipeline.shards.pool import PartsPool
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
-from pipeline.work.base import Donor, Rounds, mined_by_base
 from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
 from pipeline.work.mining import MineOpener, MiningSetup, set_up
 from pipeline.work.numerics import reproducible
+from pipeline.work.reuse import Donor, Rounds, mined_by_base
 from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
-from schemas.manifest import FileEntry, Manifest, ShardReport
+from schemas.manifest import MANIFEST, FileEntry, Manifest, ShardReport
 
 
 @reproducible()
@@ -119,6 +119,10 @@ class _Loop:
             if manifest is None and self.base is not None:
                 manifest = self._take_opponent(artifact, self.base.opponents[round_ - 1], round_)
             elif manifest is None:
+                if round_ == 1 and config.run.base is not None:
+                    self.progress.say(
+                        f"mine: all rounds are mined anew, as more than the source has changed since {config.run.base}"
+                    )
                 seed = derive_seed(config.run.seed, "opponent", round_)
                 setup, memory = self.setup, config.train.memory_mb
                 pool = PartsPool(self.parts, setup.rows, memory_mb=memory, seed=seed, device=setup.device)
@@ -197,15 +201,25 @@ def _open(config: Config, cache_url: str, restart: bool, progress: Progress, run
         "earlier": [],
         **({"embeddings": identity(embeddings.manifest)} if embeddings else {}),
     }
-    base = mined_by_base(config, fingerprint)
-    if base is not None:
-        fingerprint["base"] = base.identity
-    elif config.run.base is not None:
-        progress.say(f"mine: all rounds are mined anew, as more than the source has changed since {config.run.base}")
+    base = _base(config, fingerprint, restart)
     setup = set_up(config, samples, teacher, student, embeddings.map if embeddings else None, cache_url, cache, device)
     if runner.elsewhere:
         leave_device(setup.teacher)
     return _Loop(config, progress, runner, setup, cache_url, expected, list(setup.source), fingerprint, base)
+
+
+def _base(config: Config, fingerprint: dict[str, Any], restart: bool) -> Rounds | None:
+    """The rounds to take over, which the fingerprint then names; None where there is nothing to take over any more."""
+    begun = None if restart else recorded_fingerprint(layout.opponent(config.output, 1))
+    last = Folder(layout.auxiliary(config.output, max(config.run.rounds, 1)))
+    if begun is not None and ("base" not in begun or last.exists(MANIFEST)):
+        # Begun without one, or all is taken over: another base, or one that has gone, changes nothing.
+        fingerprint |= {"base": begun["base"]} if "base" in begun else {}
+        return None
+    base = mined_by_base(config, fingerprint)
+    if base is not None:
+        fingerprint["base"] = base.identity
+    return base
 
 
 def _embeddings(

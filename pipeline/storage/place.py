@@ -20,7 +20,7 @@ OBJECT_STORES = frozenset(
 )
 """Where a put shows the whole object at once or nothing, and where a rename would copy it. All else has a rename."""
 
-_S3_USER = re.compile(r"\bs3a?://[^/]*@")
+_S3_USER = re.compile(r"\bs3a?://(?!arn:)[^/]*[:@]")
 """The client would take it for a part of the bucket's name, and repeat it in its messages."""
 
 _S3: dict[str, Any] = {

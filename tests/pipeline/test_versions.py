@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from pipeline.progress import Silent
-from pipeline.runs import is_complete
+from pipeline.runs import is_complete, refuse_versions
 from pipeline.stages import cache, export, mine, train
 from pipeline.storage import Folder
-from pipeline.versions import LATEST, Version, latest, open_version, publish
+from pipeline.versions import LATEST, Version, latest, newest_version, open_version, publish
 from schemas.config import Config, parse_config
 from schemas.errors import UserError
 
@@ -95,7 +95,7 @@ def test_a_grown_source_begins_a_version_on_the_last_finished_one(configure, add
     assert (third.name, third.config.run.base) == ("v003", f"{config.output}/v001")
     assert latest(Folder(config.output)) == "v003"
     publish(second.config)
-    assert latest(Folder(config.output)) == "v003"
+    assert latest(Folder(config.output)) == "v003", "the second is not finished"
     assert open_version(config, SILENT).config.run.base == f"{config.output}/v001", "which decides what is in it"
 
 
@@ -134,3 +134,64 @@ def test_a_run_without_versions_is_not_mixed_with_them(configure):
 def test_stages_take_the_config_of_a_version(configure):
     with pytest.raises(UserError, match="open_version"):
         cache(configure())
+
+
+def test_what_was_wanted_before_is_found_again(configure):
+    first, other = configure(), configure(mine={"steps": 2})
+    make(first)
+    make(other)
+    assert latest(Folder(first.output)) == "v002"
+    again = make(first)
+    assert (again.name, again.is_new) == ("v001", False)
+    assert latest(Folder(first.output)) == "v001"
+
+
+def test_a_version_takes_over_from_the_most_alike_that_is_there(configure, add):
+    config = configure()
+    make(config)
+    make(configure(mine={"steps": 2}))
+    make(configure(teacher={"kwargs": {"hidden": [5]}}), stages=1)
+    add("b")
+    assert open_version(config, SILENT).config.run.base == f"{config.output}/v001", "mined in the same way"
+    more = configure(run={"rounds": 2})
+    assert open_version(more, SILENT).config.run.base == f"{config.output}/v002", "the newest logits of this teacher"
+
+
+def test_versions_stand_on_their_own(configure, add):
+    config = configure()
+    make(config)
+    add("b")
+    make(config)
+    Folder(f"{config.output}/v001").remove()
+    second = make(config)
+    assert (second.name, is_complete(second.config)) == ("v002", True)
+    add("c")
+    make(config, stages=1)
+    Folder(f"{config.output}/v002").remove()
+    fourth = make(config)
+    assert (fourth.name, fourth.config.run.base) == ("v004", f"{config.output}/v003")
+
+
+def test_begun_anew_a_version_takes_nothing_over(configure, add):
+    config = configure()
+    make(config)
+    add("b")
+    make(config)
+    anew = open_version(config, SILENT, restart=True)
+    assert (anew.name, anew.config.run.base) == ("v002", None)
+    assert open_version(config, SILENT).config.run.base is None
+
+
+def test_the_newest_version_is_that_of_single_stages(configure, add):
+    config = configure()
+    with pytest.raises(UserError, match="holds no version yet"):
+        newest_version(config)
+    make(config)
+    add("b")
+    assert newest_version(config).name == "v001"
+
+
+def test_a_run_does_not_go_where_versions_are(configure):
+    make(configure(), stages=1)
+    with pytest.raises(UserError, match=r"holds versions; set run\.versions = true"):
+        refuse_versions(configure(run={"versions": False}))

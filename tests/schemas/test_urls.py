@@ -14,6 +14,8 @@ from schemas.urls import shown
     [
         ("sftp://user:secret@host/a@b", "sftp://***@host/a@b"),
         ("s3://KEY:SECRET@bucket/x: no such file", "s3://***@bucket/x: no such file"),
+        ("s3://KEY:a/b+c/d@bucket/x and s3://other/y", "s3://***@bucket/x and s3://other/y"),
+        ("abfs://container@account.dfs.core.windows.net/run", "abfs://container@account.dfs.core.windows.net/run"),
         ("https://h/x?X-Amz-Credential=k&versionId=3&X-Amz-Signature=s", "https://h/x?X-Amz-Credential=***&versionId=3&X-Amz-Signature=***"),
         ("https://h/x.csv?sv=1&sig=ab%2Fc", "https://h/x.csv?sv=1&sig=***"),
         ("cannot read 'https://h/x?access_token=t'", "cannot read 'https://h/x?access_token=***'"),

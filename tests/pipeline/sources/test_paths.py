@@ -53,6 +53,9 @@ def test_rows_are_numbered_within_their_file() -> None:
         ("/dd/x", "/d", "/dd/x"),
         ("/d", "/d", "."),
         ("memory:///b/x", "memory:///b", "x"),
+        ("https://u:p@h/d/x.csv?sig=s", "https://u:p@h/d", "x.csv"),
+        ("https://u:p@h/x.csv?sig=s", "https://g", "https://h/x.csv"),
+        ("abfs://c@a/d/x", "abfs://other@a", "abfs://c@a/d/x"),
     ],
 )
 def test_relative(url: str, root: str, inside: str) -> None:

@@ -22,7 +22,7 @@ from pipeline.sources.chunks import count_chunks, shared_chunks
 from pipeline.storage import Folder, sha256
 from schemas.config import Config
 from schemas.errors import UserError
-from schemas.manifest import FailedSample, FileEntry, Manifest
+from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest
 
 _AT_ONCE = 16
 
@@ -45,11 +45,12 @@ class Donor:
     shards: Mapping[int, int]
 
     def give(self, artifact: Artifact, details: Details) -> int:
-        """Commit every shard that is not committed yet; how many these were."""
+        """Commit every shard that is neither committed yet nor to be tried again; how many these were."""
         folder = Folder(self.url)
         entries = {file.path: file for file in self.manifest.files}
         failures = {unit: report.failures for unit, report in read_reports(folder, self.manifest).items()}
-        wanted = [(own, there) for own, there in self.shards.items() if not artifact.done(shard_name(own))]
+        done = {name for name in map(shard_name, self.shards) if artifact.done(name)} | artifact.again
+        wanted = [(own, there) for own, there in self.shards.items() if shard_name(own) not in done]
 
         def take(pair: tuple[int, int]) -> None:
             own, there = pair
@@ -95,8 +96,12 @@ def cached_by_base(config: Config, fingerprint: Mapping[str, Any]) -> Donor | No
     manifest = _finished(url, config)
     if _but(manifest.fingerprint, "source") != _but(fingerprint, "source"):
         return None
-    shards = shared_chunks(fingerprint["source"], manifest.fingerprint["source"])
-    return Donor(url, manifest, shards) if shards else None
+    source = manifest.fingerprint["source"]
+    shards = shared_chunks(fingerprint["source"], source)
+    # What is known of the range of arrays is that of all shards together.
+    if not shards or ("low" in manifest.details and len(shards) < count_chunks(source)):
+        return None
+    return Donor(url, manifest, shards)
 
 
 def mined_by_base(config: Config, fingerprint: Mapping[str, Any]) -> Rounds | None:
@@ -107,26 +112,26 @@ def mined_by_base(config: Config, fingerprint: Mapping[str, Any]) -> Rounds | No
         fingerprint: of this run's first opponent.
 
     Raises:
-        UserError: there is no finished run.
+        UserError: there is no run, or none with finished logits.
     """
     if config.run.base is None or not config.run.rounds:
         return None
     run, rounds = config.locate(config.run.base), range(1, config.run.rounds + 1)
-    found = _finished(layout.opponent(run, 1), config)
+    _finished(layout.teacher_logits(run), config)
+    urls = [[make(run, number) for number in rounds] for make in (layout.opponent, layout.auxiliary)]
+    if not all(Folder(url).exists(MANIFEST) for url in (*urls[0], *urls[1])):
+        return None
+    found = _finished(urls[0][0], config)
     if _mining(found.fingerprint) != _mining(fingerprint):
         return None
     own, other = fingerprint["cache"]["source"], found.fingerprint["cache"]["source"]
     shards = shared_chunks(own, other)
     if len(shards) < count_chunks(other):
         return None
-    opponents = [_donor(layout.opponent(run, number), config, {}) for number in rounds]
-    auxiliary = [_donor(layout.auxiliary(run, number), config, shards) for number in rounds]
+    opponents = [Donor(url, _finished(url, config), {}) for url in urls[0]]
+    auxiliary = [Donor(url, _finished(url, config), shards) for url in urls[1]]
     files = [identity(donor.manifest)["files"] for donor in (*opponents, *auxiliary)]
     return Rounds(sha256(json.dumps(files).encode()), opponents, auxiliary)
-
-
-def _donor(url: str, config: Config, shards: Mapping[int, int]) -> Donor:
-    return Donor(url, _finished(url, config), shards)
 
 
 def _finished(url: str, config: Config) -> Manifest:

@@ -5,17 +5,23 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from pipeline import layout
-from pipeline.artifacts.artifact import read_manifest
+from pipeline.artifacts.artifact import Artifact, read_manifest
+from pipeline.artifacts.failures import failure_files
+from pipeline.artifacts.ledger import parse_manifest
 from pipeline.artifacts.units import Target
+from pipeline.runs import discard_run
 from pipeline.stages import cache, evaluate, export, mine, train
-from pipeline.storage import Folder
+from pipeline.storage import Folder, sha256
 from pipeline.verify import verify
+from schemas.config import parse_config
 from schemas.errors import UserError
+from schemas.manifest import FailedSample, FileEntry, ShardReport, pack
 
 from .conftest import write_images
 
@@ -154,3 +160,72 @@ def test_failed_samples_are_taken_over_with_their_reasons(configure, grow, tmp_p
     second = cache(config)
     assert (first.failures, second.failures) == (1, 1)
     assert b"a-00000017" in Folder(layout.teacher_logits(config.output)).read("failures.jsonl")
+
+
+def test_a_finished_run_does_not_need_its_base(configure, grow, files):
+    run(configure(run={"output": "first"}))
+    grow()
+    second = run(configure(run={"output": "second", "base": "first"}))
+    before = files(second.output)
+    discard_run(configure(run={"output": "first"}).output)
+    run(second)
+    assert files(second.output) == before
+    with pytest.raises(UserError, match=r"run\.base = first"):
+        mine(second, restart=True)
+
+
+def test_a_base_that_mined_nothing_gives_its_logits(configure, grow, written):
+    cache(configure(run={"output": "first", "rounds": 0}))
+    grow()
+    written.clear()
+    config = configure(run={"output": "second", "base": "first"})
+    cache(config)
+    mine(config)
+    assert written[:2] == ["second/teacher-logits/shard-00002.parquet", "round-01/auxiliary/shard-00000.parquet"]
+
+
+def test_failed_samples_that_were_taken_over_are_tried_again(configure, grow, tmp_path, written):
+    run(configure(run={"output": "first"}))
+    grow()
+    config = configure(run={"output": "second", "base": "first"})
+    url = layout.auxiliary(config.output, 1)
+    cache(config)
+    failed = FailedSample(key="a-00000001", stage="mine", reason="odd", unit="shard-00000.parquet")
+    donor = Artifact(layout.auxiliary(configure(run={"output": "first"}).output, 1), "auxiliary", {})
+    manifest = parse_manifest(donor.folder)
+    reports = {
+        file.path: ShardReport(files=[file], failures=[failed] if number == 0 else [], details={"dropped": 0})
+        for number, file in enumerate(manifest.files)
+    }
+    lists = [
+        FileEntry(path=name, bytes=len(data), sha256=sha256(data))
+        for name, data in failure_files(reports).items()
+        if donor.folder.write(name, data) is None
+    ]
+    changed = manifest.model_copy(update={"files": [*manifest.files, *lists], "failures": 1})
+    donor.folder.write("manifest.json", pack(changed))
+    assert mine(config)[0].failures == 1
+    written.clear()
+    assert mine(config, retry_failed=True)[0].failures == 0
+    assert written[0] == "round-01/auxiliary/shard-00000.parquet"
+    assert read_manifest(url, None).failures == 0
+
+
+def test_arrays_whose_range_is_not_known_are_cached_anew(tmp_path, files):
+    (tmp_path / "data").mkdir()
+    for name, scale in (("a", 1), ("z", 100)):
+        generator = np.random.default_rng(scale)
+        values = generator.normal(size=(6, 3)) * scale
+        np.savez(tmp_path / "data" / f"{name}.npz", x=values, y=np.array([0, 1] * 3))
+
+    def config(output, base=None):
+        model = {"factory": "zoo:mlp", "kwargs": {"hidden": [4]}}
+        data = {"kind": "array", "train": "data", "classes": 2}
+        run_ = {"output": output, "rounds": 1, "device": "cpu", "base": base}
+        return parse_config({"run": run_, "data": data, "teacher": model, "student": model}, root=tmp_path)
+
+    cache(config("first"))
+    (tmp_path / "data" / "z.npz").unlink()
+    cache(config("alone"))
+    cache(config("taken", "first"))
+    assert files(str(tmp_path / "alone")) == files(str(tmp_path / "taken"))
