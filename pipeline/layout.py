@@ -14,6 +14,9 @@ MADE_BY = {
 MAP = "embedding-map.safetensors"
 """Beside the manifest of the embeddings, and of a data set of perturbed text; absent where the map is the identity."""
 
+METRICS = "metrics.json"
+"""The figures of an evaluation."""
+
 TOKENIZER = "tokenizer.json"
 """The vocabulary that perturbed text is written in, in the same places."""
 

@@ -110,8 +110,9 @@ class S3:
             start_response(f"{how} Error", [("Content-Type", "application/xml"), ("Content-Length", "0")])
             return []
         if isinstance(how, float):
+            answer = list(self._serve(environ, start_response))
             time.sleep(how)
-            return self._serve(environ, start_response)
+            return answer
         if how == "reset":
             b"".join(self._serve(environ, lambda status, headers: None))
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)

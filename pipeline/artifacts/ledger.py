@@ -94,8 +94,8 @@ class Ledger:
 
     def close(self) -> None:
         """Remove all but the lock, the note of what it was last."""
-        kept = BEGUN.removeprefix(f"{PROGRESS}/"), LOCK.removeprefix(f"{PROGRESS}/")
-        names = [name for name in self._progress.names() if name != kept[0] and not name.startswith(kept[1])]
+        kept, lock = BEGUN.removeprefix(f"{PROGRESS}/"), LOCK.removeprefix(f"{PROGRESS}/")
+        names = [name for name in self._progress.names() if name != kept and not name.startswith(lock)]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for _ in pool.map(self._progress.remove, names):
                 pass

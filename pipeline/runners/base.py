@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
 from threading import Lock
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import torch
 
 from pipeline.artifacts.units import Made, Target
 from schemas.config import Config
-from schemas.errors import UserError
+from schemas.errors import TransientError, UserError
 from schemas.manifest import ShardReport
 from schemas.registry import RUNNERS
 
 Workers = int | Literal["all"]
+
+LISTEN = 0.5
+"""Seconds between two looks at whether an interrupt came."""
 
 
 class Opener(Protocol):
@@ -31,6 +34,18 @@ class Opener(Protocol):
 
         Raises:
             UserError: the worker does not find what the run is made from, or finds something else.
+        """
+
+
+@runtime_checkable
+class Successor(Protocol):
+    """An opener that can go on with what another one has opened."""
+
+    def take_over(self, make: Callable[[int], Made]) -> Callable[[int], Made] | None:
+        """What makes unit i, from what another opener's `open` returned on the same device; None where that is no use.
+
+        Raises:
+            UserError: as `open`.
         """
 
 
@@ -71,8 +86,17 @@ class Runner(ABC):
         """How many units are made at the same time."""
         with self._starting:
             if not self._workers:
-                self._workers = self._start()
+                try:
+                    self._workers = self._start()
+                except BaseException:
+                    self._stop()  # what has started by then
+                    raise
         return self._workers
+
+    @property
+    def starting(self) -> str:
+        """What the next unit has to wait for, for people, such as "2 processes"; "" where all runs already."""
+        return "" if self._workers else self._described()
 
     @property
     def ahead(self) -> int:
@@ -84,20 +108,25 @@ class Runner(ABC):
 
         Its future raises:
             UserError: the user's input is wrong.
-            TransientError: the worker was lost, more often than once, or a store does not answer.
+            BpkdError: workers were killed with it, again and again.
+            TransientError: the cluster was lost, or a store does not answer.
         """
         assert self.workers
         return self._submit(job, index)
 
-    def run(self, job: Job, todo: Sequence[int]) -> Iterator[tuple[int, ShardReport]]:
+    def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
         """(number, what was made) of every unit in `todo`, as they get done; at most `ahead` are handed out at once."""
         waiting, running = iter(todo), dict[Future[ShardReport], int]()
         try:
             running = {self.submit(job, index): index for index in islice(waiting, self.ahead)}
             while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                # With a limit: an interrupt that another thread gets does not wake the one that waits.
+                for future in wait(running, LISTEN, FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
                     running |= {self.submit(job, index): index for index in islice(waiting, 1)}
+        except TransientError:
+            self.close()  # it may be the cluster that is lost: whoever tries again starts anew
+            raise
         finally:
             # Whoever stops, by Ctrl-C or a mistake, does not wait for units that nobody will commit.
             for future in running:
@@ -110,6 +139,10 @@ class Runner(ABC):
                 self._workers = 0
                 self._stop()
 
+    def _described(self) -> str:
+        """Its workers, for people; "" where they start at once."""
+        return ""
+
     @abstractmethod
     def _start(self) -> int:
         """Start the workers; how many there are, at least 1."""
@@ -118,7 +151,8 @@ class Runner(ABC):
     def _submit(self, job: Job, index: int) -> Future[ShardReport]: ...
 
     @abstractmethod
-    def _stop(self) -> None: ...
+    def _stop(self) -> None:
+        """End what `_start` has started, all of it or what there was when it failed."""
 
     def __enter__(self) -> Self:
         return self

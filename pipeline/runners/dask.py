@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import Any
 
 from pipeline.interrupts import interrupts_blocked
 from pipeline.runners.base import Job, Runner, Workers, require_extra
-from pipeline.runners.processes import local_workers
-from pipeline.runners.worker import Terms, make_unit
+from pipeline.runners.lost import killed
+from pipeline.runners.processes import counted, local_workers
+from pipeline.runners.worker import Environment, make_unit
 from schemas.errors import TransientError
 from schemas.manifest import ShardReport
+from schemas.urls import shown
 
 PATIENCE = 30
 """Seconds until a cluster that is named must answer and have a worker."""
@@ -37,12 +43,22 @@ class DaskRunner(Runner):
         super().__init__()
         require_extra("distributed", "dask")
         self._count, self._device, self._address, self._memory = workers, device, address, memory
+        self._cluster: Any = None
+        self._client: Any = None
+        self._job: Job | None = None
+        self._under_way: set[int] = set()
+
+    def _described(self) -> str:
+        if self._address:
+            return f"on the Dask cluster at {shown(self._address)}"
+        return f"a Dask cluster of {counted(local_workers(self._count, self._device), 'worker', 'workers')}"
 
     def _start(self) -> int:
         distributed: Any = import_module("distributed")
-        self._terms = Terms.here(self._device)
+        self._environment = Environment.here(self._device)
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is raised, too
-        self._cluster: Any = None
+        # The thread that starts it, for its first process, has interrupts unblocked from then on.
+        resource_tracker.ensure_running()
         with interrupts_blocked():
             if not self._address:
                 self._cluster = distributed.LocalCluster(
@@ -50,52 +66,73 @@ class DaskRunner(Runner):
                     threads_per_worker=1,
                     memory_limit=self._memory if self._memory != "0" else 0,
                     dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # it serves its state even so
                     silence_logs=logging.CRITICAL,
                 )
             try:
-                self._client: Any = distributed.Client(
+                self._client = distributed.Client(
                     self._cluster or self._address, timeout=PATIENCE, set_as_default=False
                 )
                 self._client.wait_for_workers(1, timeout=PATIENCE)
             except (OSError, TimeoutError, ValueError) as error:
-                raise TransientError(f"the Dask cluster at {self._address} does not answer: {error}") from None
+                where = f"the Dask cluster at {shown(self._address)}" if self._address else "Dask on this machine"
+                raise TransientError(f"{where} does not answer: {error}") from None
         return int(sum(self._client.nthreads().values())) if self._count == "all" else self._count
 
     def _submit(self, job: Job, index: int) -> Future[ShardReport]:
         outer: Future[ShardReport] = Future()
+        if self._job is not job:
+            self._job, self._under_way = job, set()
+        under_way = self._under_way
+        under_way.add(index)
         inner = self._client.submit(
-            _make, job.opener, job.target, index, self._terms, own=self._cluster is not None, pure=False
+            _make, job.opener, job.target, index, self._environment, own=self._cluster is not None, pure=False
         )
 
         def done(inner: Any) -> None:
+            result: ShardReport | BaseException
+            try:
+                result = inner.result()
+            except BaseException as error:
+                result = _explained(error, job, index, under_way)
+            else:
+                under_way.discard(index)
+            inner.release()
             if not outer.set_running_or_notify_cancel():
                 return
-            try:
-                outer.set_result(inner.result())
-            except BaseException as error:
-                outer.set_exception(_explained(error, job, index))
-            finally:
-                inner.release()
+            if isinstance(result, BaseException):
+                outer.set_exception(result)
+            else:
+                outer.set_result(result)
 
         inner.add_done_callback(done)
         return outer
 
     def _stop(self) -> None:
-        with suppress(TimeoutError):
-            self._client.close(timeout=GRACE)
-            if self._cluster is not None:
-                self._cluster.close(timeout=GRACE)
+        client, cluster, self._client, self._cluster = self._client, self._cluster, None, None
+        for nanny in cluster.workers.values() if cluster is not None else ():
+            with suppress(OSError):  # asked to end, a worker first ends what it is at
+                if nanny.pid:
+                    os.kill(nanny.pid, signal.SIGKILL)
+        for started in (client, cluster):
+            with suppress(OSError, TimeoutError):  # of a cluster that is lost
+                if started is not None:
+                    started.close(timeout=GRACE)
 
 
-def _make(opener: Any, target: Any, index: int, terms: Terms, own: bool) -> ShardReport:
+def _make(opener: Any, target: Any, index: int, environment: Environment, own: bool) -> ShardReport:
     from distributed import get_worker
 
     name = get_worker().name
-    return make_unit(opener, target, index, terms, name if own and isinstance(name, int) else None)
+    return make_unit(opener, target, index, environment, name if own and isinstance(name, int) else None)
 
 
-def _explained(error: BaseException, job: Job, index: int) -> BaseException:
-    """What a worker raised as it is; what Dask has to say of one that was lost in one line."""
+def _explained(error: BaseException, job: Job, index: int, under_way: Iterable[int]) -> BaseException:
+    """What a worker raised as it is; what Dask has to say of lost workers, or of a lost cluster, in one line."""
+    from distributed import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        return killed(job, [*under_way, index], error.allowed_failures + 1)
     if not type(error).__module__.startswith(("distributed.", "concurrent.", "asyncio.")):
         return error
-    return TransientError(f"{job.name}: shard {index} was lost with its workers ({type(error).__name__}: {error})")
+    return TransientError(f"{job.name}: the Dask cluster was lost ({type(error).__name__}: {error})")

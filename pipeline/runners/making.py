@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 
 from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import Unit
@@ -19,6 +20,7 @@ def make_units(
     runner: Runner,
     task: Task,
     figures: Callable[[ShardReport], dict[str, float]] = lambda report: {},
+    say: Callable[[str], None] = lambda message: None,
 ) -> list[ShardReport]:
     """Make and commit every unit that is not committed yet.
 
@@ -30,13 +32,15 @@ def make_units(
         runner: has them made.
         task: progress, advanced by each unit's samples.
         figures: of a report, for the progress.
+        say: told where workers are started, which takes seconds.
 
     Returns:
         The reports of all units, in order.
 
     Raises:
         UserError: there are more units than a manifest can list; of a unit, as its work raised it.
-        TransientError: a worker or a store failed.
+        BpkdError: workers were killed, again and again.
+        TransientError: a cluster or a store failed.
     """
     if len(units) > MAX_FILES:
         raise UserError(f"{len(units):,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size")
@@ -47,7 +51,11 @@ def make_units(
         else:
             todo.append(index)
     if todo:
-        for index, made in runner.run(job, todo):
-            report = artifact.commit(units[index].name, made.files, made.failures, made.details)
-            task.advance(units[index].samples, **figures(report))
+        if runner.starting:
+            say(f"{job.name}: starting {runner.starting}")
+        # Closed here: a traceback that is kept would keep the generator, too, and with it what is handed out.
+        with closing(runner.run(job, todo)) as making:
+            for index, made in making:
+                report = artifact.commit(units[index].name, made.files, made.failures, made.details)
+                task.advance(units[index].samples, **figures(report))
     return [artifact.report(unit.name) for unit in units]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from threading import Lock
+from dataclasses import dataclass, field
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import torch
@@ -13,12 +17,14 @@ import torch
 from pipeline.interrupts import end_with, interrupts_blocked
 from pipeline.models import pick_device
 from pipeline.runners.base import Job, Runner, Workers
-from pipeline.runners.worker import Terms, make_unit
-from schemas.errors import TransientError
+from pipeline.runners.lost import killed
+from pipeline.runners.worker import Environment, make_unit
 from schemas.manifest import ShardReport
 
 ATTEMPTS = 3
 """How often a unit is handed out before it counts as what kills its workers."""
+GRACE = 5
+"""Seconds to wait for the end of the processes."""
 
 _slot: int | None = None
 
@@ -34,74 +40,33 @@ class ProcessesRunner(Runner):
     def __init__(self, workers: Workers = 1, device: str = "auto") -> None:
         super().__init__()
         self._count, self._device = workers, device
-        self._changing = Lock()
-        self._pool: ProcessPoolExecutor | None = None
-        self._closed = False
+        self._foreman: _Foreman | None = None
+
+    def _described(self) -> str:
+        return counted(local_workers(self._count, self._device), "process", "processes")
 
     def _start(self) -> int:
-        self._terms = Terms.here(self._device)
         count = local_workers(self._count, self._device)
-        self._pool, self._closed = _pool(count), False
+        self._foreman = _Foreman(count, Environment.here(self._device))
         return count
 
     def _submit(self, job: Job, index: int) -> Future[ShardReport]:
-        outer: Future[ShardReport] = Future()
-        self._hand_out(job, index, outer, ATTEMPTS)
-        return outer
-
-    def _hand_out(self, job: Job, index: int, outer: Future[ShardReport], attempts: int) -> None:
-        """Have a unit made; `outer` gets what comes of it."""
-
-        def done(inner: Future[ShardReport]) -> None:
-            if inner.cancelled() or outer.cancelled() or self._closed:
-                outer.cancel()
-                return
-            error = inner.exception()
-            if error is None:
-                _resolve(outer, inner.result())
-            elif not isinstance(error, BrokenExecutor):
-                _resolve(outer, error)
-            elif attempts > 1:
-                self._replace(broken=pool)
-                self._hand_out(job, index, outer, attempts - 1)
-            else:
-                _resolve(
-                    outer,
-                    TransientError(
-                        f"{job.name}: shard {index} was given to {ATTEMPTS} workers, and each was killed; where memory "
-                        "ran out, set run.workers or the batch sizes lower"
-                    ),
-                )
-
-        with self._changing:
-            if self._pool is None or self._closed:
-                outer.cancel()
-                return
-            pool = self._pool
-            try:
-                with interrupts_blocked():  # the first unit starts the processes
-                    inner = pool.submit(make_unit_here, (job.opener, job.target), index, self._terms)
-            except BrokenExecutor as error:
-                inner = Future()
-                inner.set_exception(error)
-        inner.add_done_callback(done)
-
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """A new pool in place of a broken one; several units notice, and the first replaces it."""
-        with self._changing:
-            if self._pool is broken:
-                broken.shutdown(wait=False)
-                self._pool = _pool(self._workers)
+        unit = _Unit(job, index)
+        if self._foreman is None:  # closed by another thread
+            _resolve(unit.outer, None)
+        else:
+            self._foreman.take(unit)
+        return unit.outer
 
     def _stop(self) -> None:
-        self._closed = True
-        with self._changing:
-            assert self._pool is not None
-            processes = list((self._pool._processes or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-        for process in processes:  # what they are at is not wanted any more
-            process.kill()
+        if self._foreman is not None:
+            self._foreman.end()
+            self._foreman = None
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """For example "2 processes"."""
+    return f"{count} {one if count == 1 else many}"
 
 
 def local_workers(count: Workers, device: str) -> int:
@@ -114,9 +79,109 @@ def local_workers(count: Workers, device: str) -> int:
     return (os.cpu_count() or 1) if chosen.type == "cpu" else 1
 
 
-def make_unit_here(job: tuple[Any, Any], index: int, terms: Terms) -> ShardReport:
+@dataclass(eq=False)
+class _Unit:
+    """A unit that is wanted.
+
+    Attributes:
+        outer: gets what comes of it.
+        inner: of the pool that has it now.
+        lost: how many pools broke that had it.
+    """
+
+    job: Job
+    index: int
+    outer: Future[ShardReport] = field(default_factory=Future)
+    inner: Future[ShardReport] | None = None
+    lost: int = 0
+
+
+class _Foreman:
+    """Hands units to a pool of processes, and to another one where that broke.
+
+    It all happens in one thread of its own, to which everybody else sends messages. A pool runs the callbacks of its
+    futures while it holds a lock that handing it a unit takes, too: a callback that did more than send a message
+    could wait for ever.
+    """
+
+    def __init__(self, count: int, environment: Environment) -> None:
+        self._count, self._environment = count, environment
+        self._messages: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._under_way: list[_Unit] = []
+        self._ending = False
+        self._pool = _pool(count)
+        self._thread = Thread(target=self._work, name="bpkd-processes", daemon=True)
+        self._thread.start()
+
+    def take(self, unit: _Unit) -> None:
+        self._messages.put(partial(self._hand_out, unit))
+
+    def end(self) -> None:
+        """End the processes without waiting for what they are at; units that are not made are cancelled."""
+        self._ending = True
+        self._messages.put(None)
+        self._thread.join(GRACE)
+
+    def _work(self) -> None:
+        with interrupts_blocked():  # which the processes inherit
+            while (message := self._messages.get()) is not None:
+                try:
+                    message()
+                except Exception as error:  # such as no memory for another pool
+                    self._fail(error)
+        self._fail(None)
+        for process in (self._pool._processes or {}).values():
+            process.kill()
+        # Waited for, as Python may stumble over a pool that ends while the interpreter does.
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _hand_out(self, unit: _Unit) -> None:
+        if self._ending or unit.outer.cancelled():
+            _resolve(unit.outer, None)
+            return
+        self._under_way.append(unit)
+        try:
+            # The first units start the processes.
+            job = (unit.job.opener, unit.job.target)
+            unit.inner = self._pool.submit(make_unit_here, job, unit.index, self._environment)
+        except BrokenExecutor:
+            self._begin_anew()
+        else:
+            unit.inner.add_done_callback(lambda inner: self._messages.put(partial(self._settle, unit, inner)))
+
+    def _settle(self, unit: _Unit, inner: Future[ShardReport]) -> None:
+        """A pool is done with a unit."""
+        if unit.inner is not inner:  # of a pool that broke, as others have noticed before
+            return
+        if not inner.cancelled() and isinstance(inner.exception(), BrokenExecutor):
+            self._begin_anew()
+            return
+        self._under_way.remove(unit)
+        _resolve(unit.outer, None if inner.cancelled() else inner.exception() or inner.result())
+
+    def _begin_anew(self) -> None:
+        """The pool is broken, and all that it had is lost: give it to a new one, unless it has killed often enough."""
+        self._pool.shutdown(wait=False)
+        self._pool = _pool(self._count)
+        lost, self._under_way = self._under_way, []
+        for unit in lost:
+            unit.inner, unit.lost = None, unit.lost + 1
+        suspects = [unit for unit in lost if unit.lost == ATTEMPTS]
+        for unit in suspects:
+            _resolve(unit.outer, killed(unit.job, (suspect.index for suspect in suspects), ATTEMPTS))
+        for unit in lost:
+            if unit not in suspects:
+                self._hand_out(unit)
+
+    def _fail(self, error: Exception | None) -> None:
+        failed, self._under_way = self._under_way, []
+        for unit in failed:
+            _resolve(unit.outer, error)
+
+
+def make_unit_here(job: tuple[Any, Any], index: int, environment: Environment) -> ShardReport:
     """`make_unit` in a process of the pool."""
-    return make_unit(*job, index, terms, _slot)
+    return make_unit(*job, index, environment, _slot)
 
 
 def _begin(parent: int, started: Any) -> None:
@@ -134,10 +199,14 @@ def _pool(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, context, _begin, (os.getpid(), context.Value("i", 0)))
 
 
-def _resolve(future: Future[ShardReport], outcome: ShardReport | BaseException) -> None:
-    """Give a future its outcome, unless nobody waits for it any more."""
-    if future.set_running_or_notify_cancel():
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
+def _resolve(future: Future[ShardReport], outcome: ShardReport | BaseException | None) -> None:
+    """Give a future its outcome, None where nobody makes it any more; it may have been cancelled meanwhile."""
+    if outcome is None:
+        future.cancel()
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        assert outcome is not None
+        future.set_result(outcome)

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import logging
 import os
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from importlib import import_module
 from threading import Lock
 from typing import Any
 
 from pipeline.interrupts import interrupts_blocked
 from pipeline.runners.base import Job, Runner, Workers, require_extra
-from pipeline.runners.processes import local_workers
-from pipeline.runners.worker import Terms, make_unit
-from schemas.errors import TransientError, UserError
+from pipeline.runners.lost import killed
+from pipeline.runners.processes import counted, local_workers
+from pipeline.runners.worker import Environment, make_unit
+from schemas.errors import BpkdError, TransientError, UserError
 from schemas.manifest import ShardReport
 from schemas.sections import in_bytes
+from schemas.urls import shown
 
 RESTARTS = 3
-"""How often an actor is started anew, and a unit given to it again."""
+"""How often a unit is given to an actor again that was lost with it and started anew."""
+PATIENCE = 60
+"""Seconds until the first actor must be there."""
+
+
+_SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
+"""Environment variable: lines that Ray does not print."""
+
+
+class _Actor:
+    """An actor, and the units that it has.
+
+    Attributes:
+        handle: Ray's.
+        started: done once the actor is there; where others use the cluster that may take long.
+        units: that it has; of an actor that failed also those with which it did.
+        failed: whether it was lost more often than Ray tries again.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.started: Future[None] = handle.start.remote().future()
+        self.units: list[int] = []
+        self.failed = False
+
+    @property
+    def ready(self) -> bool:
+        return self.started.done() and self.started.exception() is None
 
 
 class RayRunner(Runner):
@@ -30,7 +62,7 @@ class RayRunner(Runner):
         address: of the cluster, such as "auto" or "ray://host:10001"; without one, Ray is started on this machine.
         memory: that Ray reserves for an actor, such as "8GB".
         gpus_per_worker: that Ray gives to an actor, which sees no others; a fraction shares one. When left out 1 where
-            there are GPUs and `device` admits them.
+            the run computes on GPUs.
     """
 
     def __init__(
@@ -45,83 +77,181 @@ class RayRunner(Runner):
         require_extra("ray", "ray")
         self._count, self._device, self._address, self._gpus = workers, device, address, gpus_per_worker
         try:
-            self._memory = int(in_bytes(memory)) if memory else None
+            self._memory = int(in_bytes(memory)) if memory else 0
         except ValueError as error:
             raise UserError(f"run.runner_options: memory = {memory!r}: {error}") from None
         self._choosing = Lock()
+        self._actors: list[_Actor] = []
+        self._own = False
+        self._new: Callable[[], _Actor]
+
+    def _described(self) -> str:
+        if self._address:
+            return f"workers on the Ray cluster at {shown(self._address)}"
+        return f"a Ray cluster of {counted(local_workers(self._count, self._device), 'worker', 'workers')}"
 
     def _start(self) -> int:
-        # Read when ray is imported; a user who wants its statistics sent can say so.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        logging.getLogger("ray").setLevel(logging.CRITICAL)  # what it has to say is raised, too
-        ray: Any = import_module("ray")
-        self._terms = Terms.here(self._device)
-        self._own = not ray.is_initialized()
-        if self._own:
-            options: dict[str, Any] = {"address": self._address} if self._address else self._local()
+        ray = _import()
+        self._environment = Environment.here(self._device)
+        gpus = float(self._environment.type == "cuda") if self._gpus is None else self._gpus
+        if not ray.is_initialized():
+            options: dict[str, Any] = {"address": self._address} if self._address else self._local(gpus)
+            self._own = True
             try:
                 with interrupts_blocked():
                     ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL, namespace="bpkd")
             except (ConnectionError, RuntimeError, OSError, ValueError) as error:
-                where = f"the Ray cluster at {self._address} does not answer" if self._address else "Ray does not start"
+                at = shown(self._address)
+                where = f"the Ray cluster at {at} does not answer" if at else "Ray does not start"
                 raise TransientError(f"{where}: {error}") from None
-        total = ray.cluster_resources()
-        gpus = self._gpus if self._gpus is not None else float(self._device in ("auto", "cuda") and "GPU" in total)
-        every = max(1, int(total["GPU"] / gpus if gpus else total.get("CPU", 1)))
-        count = every if self._count == "all" else self._count
-        actor = ray.remote(
-            num_cpus=1, num_gpus=gpus, memory=self._memory, max_restarts=RESTARTS, max_task_retries=RESTARTS
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        count = _fitting(self._count, {"CPU": 1, "GPU": gpus, "memory": self._memory}, nodes)
+        remote = ray.remote(
+            num_cpus=1, num_gpus=gpus, memory=self._memory or None, max_restarts=-1, max_task_retries=RESTARTS
         )(_Worker)
-        self._actors: list[Any] = [actor.remote() for _ in range(count)]
-        self._load = [0] * count
+        self._new = lambda: _Actor(remote.remote())
+        self._actors = [self._new() for _ in range(count)]
+        self._wait_for_one()
         return count
 
-    def _local(self) -> dict[str, Any]:
+    def _local(self, gpus: float) -> dict[str, Any]:
         count = local_workers(self._count, self._device)
+        if self._count == "all" and gpus:
+            count = max(1, int(count / gpus))
         return {"num_cpus": count, "include_dashboard": False, "configure_logging": False}
 
+    def _wait_for_one(self) -> None:
+        done = wait([actor.started for actor in self._actors], PATIENCE, FIRST_COMPLETED).done
+        if not done:
+            raise TransientError(f"Ray has started no worker in {PATIENCE} seconds; the cluster may be busy")
+        if all(future.exception() for future in done):
+            error = next(iter(done)).exception()
+            raise BpkdError(f"Ray cannot start a worker; is bpkd installed on all nodes? {_first_line(error)}")
+
     def _submit(self, job: Job, index: int) -> Future[ShardReport]:
-        with self._choosing:
-            chosen = min(range(len(self._actors)), key=self._load.__getitem__)
-            self._load[chosen] += 1
+        actor = self._choose(index)
         outer: Future[ShardReport] = Future()
-        inner = self._actors[chosen].make.remote(job.opener, job.target, index, self._terms).future()
+        inner = actor.handle.make.remote(job.opener, job.target, index, self._environment).future()
 
         def done(inner: Future[ShardReport]) -> None:
+            error = inner.exception()
+            result = inner.result() if error is None else _explained(error, job, [*actor.units, index])
             with self._choosing:
-                self._load[chosen] -= 1
+                actor.failed |= _is_loss(error)
+                if not actor.failed:
+                    actor.units.remove(index)
             if not outer.set_running_or_notify_cancel():
                 return
-            error = inner.exception()
-            if error is None:
-                outer.set_result(inner.result())
+            if isinstance(result, BaseException):
+                outer.set_exception(result)
             else:
-                outer.set_exception(_explained(error, job, index))
+                outer.set_result(result)
 
         inner.add_done_callback(done)
         return outer
 
+    def _choose(self, index: int) -> _Actor:
+        """The actor with the least to do of those that have started; one that has failed is replaced."""
+        with self._choosing:
+            self._actors = [self._new() if actor.failed else actor for actor in self._actors]
+            actor = min(self._actors, key=lambda actor: (not actor.ready, len(actor.units)))
+            actor.units.append(index)
+        return actor
+
     def _stop(self) -> None:
-        ray: Any = import_module("ray")
-        for actor in self._actors:
-            ray.kill(actor)
-        if self._own:
+        if not self._own and not self._actors:
+            return
+        ray = _import()
+        own, actors, self._own, self._actors = self._own, self._actors, False, []
+        for actor in actors:
+            with suppress(Exception):  # it is lost already
+                ray.kill(actor.handle)
+        if own:
             ray.shutdown()
 
 
 class _Worker:
     """The actor."""
 
-    def make(self, opener: Any, target: Any, index: int, terms: Terms) -> ShardReport:
-        return make_unit(opener, target, index, terms)
+    def start(self) -> None:
+        """Returns once the actor is there."""
+
+    def make(self, opener: Any, target: Any, index: int, environment: Environment) -> ShardReport:
+        return make_unit(opener, target, index, environment)
 
 
-def _explained(error: BaseException, job: Job, index: int) -> BaseException:
-    """What a worker raised as it is; what Ray has to say of one that was lost in one line."""
+def _import() -> Any:
+    """Ray, which writes nothing: what it has to say is raised, too."""
+    # Read when ray is imported; a user who wants its statistics sent can say so.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # What its daemon says of lost workers is written to stdout, where a command's result belongs.
+    given = os.environ.setdefault(_SKIPPED, ".")
+    ray: Any = import_module("ray")
+    if given == ".":
+        os.environ.pop(_SKIPPED, None)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # importing it sets another
+    return ray
+
+
+def _fitting(wanted: Workers, needs: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many workers to start.
+
+    Args:
+        wanted: that many, or all that there is room for.
+        needs: resources of one: CPUs, GPUs, bytes of memory.
+        nodes: resources of each node.
+
+    Raises:
+        UserError: there is no room for so many, not even on an idle cluster; Ray would wait for ever.
+    """
+    room = sum(
+        min(int(node.get(name, 0) / amount + 1e-6) for name, amount in needs.items() if amount) for node in nodes
+    )
+    if room and (wanted == "all" or wanted <= room):
+        return room if wanted == "all" else wanted
+    found = [f"{count} with {_amounts(dict(node))}" for node, count in _alike(nodes, needs)]
+    raise UserError(
+        f"Ray has room for {room} workers, run.workers = {wanted}; each takes {_amounts(needs)}, and its nodes are "
+        f"{', '.join(found)}; set run.workers, or memory or gpus_per_worker in run.runner_options, lower"
+    )
+
+
+def _alike(
+    nodes: Sequence[Mapping[str, float]], names: Iterable[str]
+) -> list[tuple[tuple[tuple[str, float], ...], int]]:
+    """(resources, how many nodes have them), the most frequent first."""
+    return Counter(tuple((name, node.get(name, 0.0)) for name in names) for node in nodes).most_common(3)
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    """For example "1 CPU, 0.5 GPU, 8 GB of memory"."""
+    memory = resources["memory"]
+    return ", ".join(
+        [
+            *(f"{resources[name]:g} {name}" for name in ("CPU", "GPU")),
+            *([f"{memory / 1e9:,.4g} GB of memory"] if memory else []),
+        ]
+    )
+
+
+def _is_loss(error: BaseException | None) -> bool:
+    """Whether an actor was lost with a unit, more often than Ray tries again."""
+    from ray.exceptions import OutOfMemoryError, RayActorError, WorkerCrashedError
+
+    return isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError)
+
+
+def _explained(error: BaseException, job: Job, units: Sequence[int]) -> BaseException:
+    """What a worker raised as it is; what Ray has to say of lost actors, or of a lost cluster, in one line."""
     from ray.exceptions import RayTaskError
 
     if isinstance(error, RayTaskError):
         return error.cause if isinstance(error.cause, BaseException) else error
-    reason = " ".join(str(error).split("\n")[0].split())
-    return TransientError(f"{job.name}: shard {index} was lost with its workers ({type(error).__name__}: {reason})")
+    if _is_loss(error):
+        return killed(job, units, RESTARTS + 1)
+    return TransientError(f"{job.name}: the Ray cluster was lost ({_first_line(error)})")
+
+
+def _first_line(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split(chr(10))[0].split())}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.runners.base import Job, Runner, Workers
@@ -29,7 +29,7 @@ class ThreadsRunner(Runner):
         """No more than are made, as each may hold its files in memory."""
         return self.workers
 
-    def run(self, job: Job, todo: Sequence[int]) -> Iterator[tuple[int, ShardReport]]:
+    def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
         if self.workers > 1:
             yield from super().run(job, todo)
             return
@@ -45,5 +45,6 @@ class ThreadsRunner(Runner):
         return self._pool.submit(lambda: job.target.write(job.make(index)))
 
     def _stop(self) -> None:
-        assert self._pool is not None
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.artifacts.units import Made, Target
 from pipeline.models import pick_device
-from pipeline.runners.base import Opener
+from pipeline.runners.base import Opener, Successor
 from pipeline.version import VERSION
 from pipeline.work.numerics import reproducible
 from schemas.errors import BpkdError, UserError
@@ -19,76 +19,108 @@ from schemas.manifest import ShardReport
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Environment:
     """What has to be the same in every worker so that it makes the same bytes.
 
     Attributes:
         device: as in the config.
+        type: of the device that it means where the run was started: "cpu", "cuda" or "mps".
         threads: of PyTorch on a CPU, which decide the last bits.
         bpkd, torch: versions.
     """
 
     device: str
+    type: str
     threads: int
     bpkd: str
     torch: str
 
     @classmethod
-    def here(cls, device: str) -> Terms:
-        """Those of this process."""
-        return cls(device, torch.get_num_threads(), VERSION, torch.__version__)
+    def here(cls, device: str) -> Environment:
+        """That of this process.
+
+        Raises:
+            UserError: this machine does not have the device.
+        """
+        return cls(device, pick_device(device).type, torch.get_num_threads(), VERSION, torch.__version__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The one job that this process is at: another one needs its memory."""
+
+    opener: Opener
+    environment: Environment
+    make: Callable[[int], Made]
 
 
 _lock = Lock()
 _numerics = ExitStack()
-_opened: list[tuple[Opener, Callable[[int], Made]]] = []
-"""The one job that this process is at: another one needs its memory."""
+_open: _Open | None = None
 
 
-def make_unit(opener: Opener, target: Target, index: int, terms: Terms, slot: int | None = None) -> ShardReport:
+def make_unit(
+    opener: Opener, target: Target, index: int, environment: Environment, slot: int | None = None
+) -> ShardReport:
     """Make and write one unit in this process.
 
     Args:
-        opener: of the job; what it opens is kept until one of another job comes.
+        opener: of the job; what it opens is kept until one of another job comes, which may take it over.
         target: takes the files.
         index: of the unit.
-        terms: what must hold here.
+        environment: what must hold here.
         slot: number of this worker among those of its machine; with several GPUs it takes the one of that number.
 
     Raises:
-        UserError: the input is wrong, or the terms do not hold.
+        UserError: the input is wrong, or the environment is another.
         BpkdError: a store does not answer, or nobody waits for the unit any more.
         RuntimeError: what else was raised, where that might not reach another process.
     """
     try:
-        return target.write(_make(opener, terms, slot)(index))
+        return target.write(_make(opener, environment, slot)(index))
     except Exception as error:
         if isinstance(error, BpkdError) or type(error).__module__ == "builtins":
             raise
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
-def _make(opener: Opener, terms: Terms, slot: int | None) -> Callable[[int], Made]:
+def _make(opener: Opener, environment: Environment, slot: int | None) -> Callable[[int], Made]:
+    global _open
     with _lock:
-        if torch.get_num_threads() != terms.threads:
-            torch.set_num_threads(terms.threads)
-        if not _opened or _opened[0][0] != opener:
-            _require(terms)
-            _opened.clear()
+        if torch.get_num_threads() != environment.threads:
+            torch.set_num_threads(environment.threads)
+        before = _open
+        if before is not None and (before.opener, before.environment) == (opener, environment):
+            return before.make
+        _open = None  # also where what follows fails half-way
+        _require(environment)
+        make = None
+        if before is not None and before.environment == environment and isinstance(opener, Successor):
+            make = opener.take_over(before.make)
+        if make is None:
+            before = None  # frees its models before others are loaded
             _numerics.close()
             _numerics.enter_context(reproducible())
-            _opened.append((opener, opener.open(_device(terms.device, slot))))
-        return _opened[0][1]
+            make = opener.open(_device(environment, slot))
+        _open = _Open(opener, environment, make)
+        return make
 
 
-def _device(name: str, slot: int | None) -> torch.device:
-    device = pick_device(name)
-    if device.type == "cuda" and ":" not in name and slot is not None:
+def _device(environment: Environment, slot: int | None) -> torch.device:
+    device = pick_device(environment.device if environment.device != "auto" else environment.type)
+    if device.type == "cuda" and ":" not in environment.device and slot is not None:
         return torch.device("cuda", slot % torch.cuda.device_count())
     return device
 
 
-def _require(terms: Terms) -> None:
-    for what, wanted, found in (("bpkd", terms.bpkd, VERSION), ("torch", terms.torch, torch.__version__)):
-        if wanted != found:
-            raise UserError(f"a worker has {what} {found}, the run {wanted}; install the same version on both")
+def _require(environment: Environment) -> None:
+    found = (("bpkd", environment.bpkd, VERSION), ("torch", environment.torch, torch.__version__))
+    for what, wanted, here in found:
+        if wanted != here:
+            raise UserError(f"a worker has {what} {here}, the run {wanted}; install the same version on both")
+    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not has.get(environment.type, True):
+        raise UserError(
+            f"a worker has no {environment.type} device, on which the run computes (run.device = "
+            f'"{environment.device}"); use workers that have one, or set run.device = "cpu"'
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from pipeline.sources.chunks import cut
 from pipeline.sources.files import Listing, find_files
 from pipeline.sources.labels import ClassLabels, Labels, Targets, numbers, resolve_classes
 from pipeline.sources.paths import relative
-from pipeline.storage import file_fingerprint
+from pipeline.storage import file_fingerprint, sha256
 from schemas.config import Config
 from schemas.errors import SampleError, UserError
 from schemas.manifest import FailedSample
@@ -50,6 +51,7 @@ class Samples:
     """A source as the stages see it. Threads may share it; they read in turn, as files stay open between reads.
 
     Attributes:
+        config: that names it.
         kind: how samples are decoded and stored.
         shape: of one stored sample, from the first that can be decoded.
         class_names: names of the classes where known, None for regression.
@@ -61,6 +63,7 @@ class Samples:
 
     def __init__(self, config: Config, which: Which) -> None:
         data = config.data
+        self.config = config
         self.kind = _kind(config)
         source, listing = _open(config, which)
         self._source, self._listing, self._data, self._which = source, listing, data, which
@@ -90,6 +93,17 @@ class Samples:
             for file, rows in self._source.sizes()
         }
         return {"files": files, "format": self._listing.format, **settings}
+
+    def listing_sha256(self) -> str:
+        """SHA-256 over the name and the rows of every file, and its bytes where it lies on this machine.
+
+        Nothing is read for it. Files of other content but the same names and sizes have the same.
+        """
+        files = [
+            (relative(file, self._listing.root), rows, os.path.getsize(file) if os.path.isfile(file) else None)
+            for file, rows in self._source.sizes()
+        ]
+        return sha256(json.dumps(files).encode())
 
     def by_file(self) -> dict[str, list[Chunk]]:
         """The chunks of every file, which has the same name in the fingerprint."""

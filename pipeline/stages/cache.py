@@ -95,7 +95,7 @@ def cache(
         with using(runner, config) as making, progress.task("cache", samples.size) as task:
             if making.elsewhere:
                 leave_device(teacher)
-            reports = make_units(artifact, units, job, making, task)
+            reports = make_units(artifact, units, job, making, task, say=progress.say)
         if not any(file.samples for report in reports for file in report.files):
             reason = next(failure.reason for report in reports for failure in report.failures)
             raise UserError(f"no usable sample in the source; the first failed: {reason}")

@@ -10,6 +10,7 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
+from pipeline.layout import METRICS
 from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
@@ -28,8 +29,6 @@ from pipeline.work.training import load_trained
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import FailedSample
-
-RESULT = "metrics.json"
 
 
 @reproducible()
@@ -85,10 +84,10 @@ def evaluate(
         if artifact.manifest is None:
             load_trained(url, model)
             figures, failures = _measure(config, samples, teacher, freeze(model), width, device, progress)
-            result = artifact.write(RESULT, json.dumps(figures, indent=1).encode(), samples=samples.size)
+            result = artifact.write(METRICS, json.dumps(figures, indent=1).encode(), samples=samples.size)
             artifact.commit("result", [result], failures)
             artifact.finish(["result"])
-        measured: dict[str, float] = json.loads(artifact.folder.read(RESULT))
+        measured: dict[str, float] = json.loads(artifact.folder.read(METRICS))
     return measured
 
 

@@ -29,6 +29,7 @@ from pipeline.sources import Samples, open_samples
 from pipeline.storage.cache import disk_cache
 from pipeline.work.embeddings import UNIT as EMBEDDINGS
 from pipeline.work.embeddings import copied
+from pipeline.work.expected import Expected, expect
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
 from schemas.dataset import Counts, DatasetDetails, EmbeddingsSpec, RoundCounts, RowsSpec
@@ -90,12 +91,12 @@ def export(
         if artifact.manifest is not None:
             return artifact.manifest
         writer = _Writer(config, inputs.rows, inputs.parts)
-        job = Job("export", writer.window, _Opener(config, cache_url), artifact.target())
+        job = Job("export", writer.window, _Opener(config, cache_url, expect(samples)), artifact.target())
         with (
             using(runner, config) as making,
             progress.task("export", sum(part.samples for part in inputs.parts)) as task,
         ):
-            make_units(artifact, writer.units, job, making, task)
+            make_units(artifact, writer.units, job, making, task, say=progress.say)
         units = [unit.name for unit in writer.units]
         if embeddings:
             # A map and a vocabulary, without which the perturbations mean nothing.
@@ -124,7 +125,7 @@ class _Inputs:
 def _gather(config: Config, samples: Samples, cache_url: str, cache: Manifest, rounds: list[Manifest]) -> _Inputs:
     # Mining may store more than the source has: perturbations of text.
     rows = made_rows(RowsSpec(**rounds[0].details["rows"])) if rounds else row_format(config, samples, cache)
-    copies = disk_cache(config)
+    copies = disk_cache(config.run.disk_cache_bytes)
     own = source_parts(samples, cache_url, cache, rows, copies) if config.export.include_source else []
     mined = [
         part
@@ -140,11 +141,14 @@ class _Opener:
 
     config: Config
     cache_url: str
+    expected: Expected
 
     def open(self, device: torch.device) -> Callable[[int], Made]:
+        samples = open_samples(self.config)
+        self.expected.require(samples)
         cache = read_manifest(self.cache_url, "cache CONFIG")
         rounds = [_round(self.config, number, cache) for number in range(1, self.config.run.rounds + 1)]
-        inputs = _gather(self.config, open_samples(self.config), self.cache_url, cache, rounds)
+        inputs = _gather(self.config, samples, self.cache_url, cache, rounds)
         return _Writer(self.config, inputs.rows, inputs.parts).window
 
 

@@ -166,7 +166,7 @@ class _Loop:
             self.progress.say(f"{title}: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
         total = sum(unit.samples for unit in units)
         with frozen(setup.student), self.progress.task(title, total) as task:
-            reports = make_units(artifact, units, job, self.runner, task, _gap)
+            reports = make_units(artifact, units, job, self.runner, task, _gap, self.progress.say)
         names = [unit.name for unit in units]
         dropped = sum(report.details["dropped"] for report in reports)
         gaps = _gap_statistics(artifact.folder, names)
@@ -178,7 +178,7 @@ class _Loop:
     def add(self, round_: int, manifest: Manifest) -> None:
         """Let the rounds to come train on this round's samples."""
         url = layout.auxiliary(self.config.output, round_)
-        self.parts += auxiliary_parts(url, manifest, self.setup.rows, disk_cache(self.config))
+        self.parts += auxiliary_parts(url, manifest, self.setup.rows, disk_cache(self.config.run.disk_cache_bytes))
         earlier = [*self.fingerprint["earlier"], identity(manifest)["files"]]
         self.fingerprint = {**self.fingerprint, "earlier": earlier}
 

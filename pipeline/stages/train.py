@@ -119,7 +119,7 @@ def _open(config: Config, dataset: str | None, device: torch.device | None) -> _
     device = device or pick_device(config.run.device)
     url = dataset or layout.dataset(config.output)
     made_by = None if dataset else "export CONFIG"
-    data = open_dataset(url, trusted=own_code(config), made_by=made_by, copies=disk_cache(config))
+    data = open_dataset(url, trusted=own_code(config), made_by=made_by, copies=disk_cache(config.run.disk_cache_bytes))
     rows = data.rows
     student = open_student(config, rows.kind_, rows.shape, rows.width, device)
     _check_embeddings(data, student, config)

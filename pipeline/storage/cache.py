@@ -12,13 +12,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from pipeline.storage.causes import cause
 from pipeline.storage.files import sha256
 from pipeline.storage.local import is_temporary, temporary_name
-from schemas.config import Config
 
 _log = logging.getLogger("bpkd.storage")
 
@@ -33,9 +32,8 @@ _FETCHING = 60.0
 """Seconds that a process waits for another one to fetch the same file."""
 
 
-def disk_cache(config: Config) -> DiskCache | None:
-    """The copies that `run.disk_cache` leaves room for, the same object for all of a process; None where it is 0."""
-    limit = config.run.disk_cache_bytes
+def disk_cache(limit: int) -> DiskCache | None:
+    """The copies that so many bytes leave room for, the same object for all of a process; None where it is 0."""
     return _opened(cache_folder(), limit) if limit else None
 
 
@@ -133,6 +131,8 @@ class DiskCache:
         try:
             with self._locked():
                 self._write(self.folder / digest, data)
+        except Timeout:
+            _log.debug("%s is not kept: others have been writing for %d seconds", digest, _WRITING)
         except OSError as error:
             self._give_up(error)
 

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from pipeline.models import AnyModel, weights_sha256
 from pipeline.sources import Samples
+from pipeline.storage import sha256
+from pipeline.work.setup import Role, model_settings
 from schemas.errors import UserError
+
+_SAME = "must lead to the same for all workers"
+
+
+@dataclass(frozen=True)
+class ExpectedModel:
+    """A model, without its numbers.
+
+    Attributes:
+        role: what the run has it for.
+        weights: SHA-256 of them.
+        settings: SHA-256 over how it is built: factory, kwargs, the user's own code, tokenizer.
+    """
+
+    role: Role
+    weights: str
+    settings: str
+
+    def require(self, found: ExpectedModel) -> None:
+        """Compare with what is here."""
+        if found.settings != self.settings:
+            raise UserError(
+                f"a worker builds another {self.role} than the run, from other code or with other settings; "
+                f"{self.role}.factory (for text also its tokenizer) {_SAME}"
+            )
+        if found.weights != self.weights:
+            raise UserError(
+                f"a worker's {self.role} has other weights than the run's; {self.role}.weights and "
+                f"{self.role}.factory {_SAME}"
+            )
 
 
 @dataclass(frozen=True)
@@ -16,34 +49,42 @@ class Expected:
     Attributes:
         chunks: of the source.
         samples: in all of them.
-        models: (role, SHA-256 of the weights).
+        files: SHA-256 over names and sizes, see `Samples.listing_sha256`.
+        models: that the work needs.
     """
 
     chunks: int
     samples: int
-    models: tuple[tuple[str, str], ...]
+    files: str
+    models: tuple[ExpectedModel, ...]
 
-    def require(self, samples: Samples, **models: AnyModel) -> None:
+    def require(self, samples: Samples, *, teacher: AnyModel | None = None, student: AnyModel | None = None) -> None:
         """Compare with what is here.
 
         Raises:
             UserError: it is something else.
         """
-        found = expect(samples, **models)
+        found = expect(samples, teacher=teacher, student=student)
         if (found.samples, found.chunks) != (self.samples, self.chunks):
             raise UserError(
                 f"a worker finds {found.samples:,} samples in {found.chunks:,} shards where the run has "
-                f"{self.samples:,} in {self.chunks:,}; data.train must be the same for all workers"
+                f"{self.samples:,} in {self.chunks:,}; data.train {_SAME}"
             )
-        for (role, there), (_, here) in zip(self.models, found.models, strict=True):
-            if there != here:
-                raise UserError(
-                    f"a worker's {role} has other weights than the run's; {role}.weights and {role}.factory "
-                    "must lead to the same for all workers"
-                )
+        if found.files != self.files:
+            raise UserError(
+                f"a worker finds as many samples as the run, but in files with other names or sizes; data.train {_SAME}"
+            )
+        for wanted, here in zip(self.models, found.models, strict=True):
+            wanted.require(here)
 
 
-def expect(samples: Samples, **models: AnyModel) -> Expected:
-    """What a worker is to find, by role of the models."""
-    hashes = tuple((role, weights_sha256(model)) for role, model in sorted(models.items()))
-    return Expected(len(samples.chunks), samples.size, hashes)
+def expect(samples: Samples, *, teacher: AnyModel | None = None, student: AnyModel | None = None) -> Expected:
+    """What a worker is to find."""
+    given: tuple[tuple[Role, AnyModel | None], ...] = (("student", student), ("teacher", teacher))
+    models = tuple(_expect_model(samples, role, model) for role, model in given if model is not None)
+    return Expected(len(samples.chunks), samples.size, samples.listing_sha256(), models)
+
+
+def _expect_model(samples: Samples, role: Role, model: AnyModel) -> ExpectedModel:
+    settings = json.dumps(model_settings(samples.config, role, model), sort_keys=True)
+    return ExpectedModel(role, weights_sha256(model), sha256(settings.encode()))

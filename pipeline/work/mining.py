@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import torch
 from safetensors.torch import load
@@ -67,7 +66,7 @@ class MiningSetup:
 
 @dataclass(frozen=True)
 class MineOpener:
-    """The climbs of one round in another process, which keeps its set-up from round to round.
+    """The climbs of one round in another process, which goes from round to round with the same set-up.
 
     Attributes:
         cache_url: of the teacher's logits.
@@ -83,14 +82,20 @@ class MineOpener:
     expected: Expected
 
     def open(self, device: torch.device) -> Callable[[int], Made]:
-        key = (self.config, self.cache_url, self.expected, device)
-        if not _kept or _kept[0][0] != key:
-            _kept.clear()
-            _kept.append((key, self._set_up(device)))
-        setup = _kept[0][1]
+        return self._begin(self._set_up(device))
+
+    def take_over(self, make: Callable[[int], Made]) -> Callable[[int], Made] | None:
+        """Climb with the set-up of another round of the same run."""
+        if not isinstance(make, _Climbs):
+            return None
+        return (
+            self._begin(make.setup) if replace(make.opener, round=self.round, opponent=self.opponent) == self else None
+        )
+
+    def _begin(self, setup: MiningSetup) -> _Climbs:
         self._load_opponent(setup.student)
         freeze(setup.student)
-        return partial(setup.make, self.round)
+        return _Climbs(self, setup)
 
     def _set_up(self, device: torch.device) -> MiningSetup:
         samples = open_samples(self.config)
@@ -108,10 +113,19 @@ class MineOpener:
         entry = next(file for file in read_manifest(url, "mine CONFIG").files if file.path == MODEL)
         if entry.sha256 != self.opponent:
             raise UserError(f"a worker finds another opponent in {url} than the run; run.output must be the same place")
-        fit_weights(student, load(read_checked(Folder(url), entry, disk_cache(self.config))), f"{url}/{MODEL}")
+        copies = disk_cache(self.config.run.disk_cache_bytes)
+        fit_weights(student, load(read_checked(Folder(url), entry, copies)), f"{url}/{MODEL}")
 
 
-_kept: list[tuple[object, MiningSetup]] = []
+@dataclass(frozen=True)
+class _Climbs:
+    """What makes the shards of a round in a worker."""
+
+    opener: MineOpener
+    setup: MiningSetup
+
+    def __call__(self, index: int) -> Made:
+        return self.setup.make(self.opener.round, index)
 
 
 def set_up(
@@ -144,5 +158,5 @@ def set_up(
         student=student,
         rows=rows,
         climber=make_climber(config, teacher, student, rows, cache, device),
-        source=source_parts(samples, cache_url, cache, rows, disk_cache(config)),
+        source=source_parts(samples, cache_url, cache, rows, disk_cache(config.run.disk_cache_bytes)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
 
 import pytest
 
@@ -15,6 +16,7 @@ from pipeline.runners.making import make_units
 from pipeline.runners.threads import ThreadsRunner
 from pipeline.storage import Folder
 from schemas.errors import BpkdError
+from schemas.manifest import ShardReport
 
 UNITS = [Unit(f"u{number}", number) for number in range(20)]
 
@@ -61,6 +63,60 @@ def test_a_mistake_stops_the_work_and_what_is_committed_stays(tmp_path, workers)
     assert len(made & first) <= workers + 1  # those not committed when it stopped
     run(f"{tmp_path}/whole", 1)
     assert contents(f"{tmp_path}/a") == contents(f"{tmp_path}/whole")
+
+
+class Lazy(ThreadsRunner):
+    """Threads that take long to start."""
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(workers)
+        self.handed_out: list[Future[ShardReport]] = []
+
+    def _described(self) -> str:
+        return "7 threads"
+
+    def _submit(self, job: Job, index: int) -> Future[ShardReport]:
+        self.handed_out.append(super()._submit(job, index))
+        return self.handed_out[-1]
+
+
+def test_what_is_handed_out_is_cancelled_where_a_commit_fails_and_a_start_is_told(tmp_path, monkeypatch):
+    release = threading.Event()
+    said: list[str] = []
+
+    def fail(*_: object) -> None:
+        raise OSError("no room")
+
+    def slow(index: int) -> Made:
+        assert not index or release.wait(60)
+        return work(index)
+
+    monkeypatch.setattr(Lazy, "ahead", 4)  # the last one waits for a thread
+    with Artifact(f"{tmp_path}/a", "thing", {}) as artifact, Silent().task("t", 1) as task, Lazy(2) as runner:
+        monkeypatch.setattr(artifact, "commit", fail)
+        job = Job("thing", slow, None, artifact.target())
+        with pytest.raises(OSError, match="no room") as kept:
+            make_units(artifact, UNITS, job, runner, task, say=said.append)
+        # Though what was raised, and with it the frames that it went through, is still there.
+        assert kept.value.__traceback__ is not None
+        assert [future.cancelled() for future in runner.handed_out] == [False, False, False, True]
+        release.set()
+    assert said == ["thing: starting 7 threads"]
+
+
+class Failing(ThreadsRunner):
+    """Threads of which the second cannot be started."""
+
+    def _start(self) -> int:
+        super()._start()
+        raise OSError("no more threads")
+
+
+def test_what_has_started_is_stopped_where_the_rest_does_not_start():
+    runner = Failing(2)
+    with pytest.raises(OSError, match="no more threads"):
+        runner.workers  # noqa: B018
+    assert runner._pool is None
 
 
 def test_no_more_units_run_than_there_are_workers(tmp_path):

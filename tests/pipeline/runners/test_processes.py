@@ -19,7 +19,7 @@ from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import File, Made
 from pipeline.runners import Job
 from pipeline.runners.processes import ProcessesRunner
-from schemas.errors import TransientError, UserError
+from schemas.errors import BpkdError, TransientError, UserError
 
 
 class Odd(Exception):
@@ -45,7 +45,7 @@ class Opener:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.how == "sleeps":
             time.sleep(600)
-        return Made([File("a", b"")])
+        return Made([File(f"a{index}", b"")])
 
 
 def never(index: int) -> Made:
@@ -58,13 +58,18 @@ def test_what_workers_raise_and_what_kills_them(tmp_path, monkeypatch):
     said = {
         "wrong": (UserError, "the labels are wrong"),
         "odd": (RuntimeError, "Odd: 1 and 7"),
-        "kills": (TransientError, "x: shard 7 was given to 2 workers, and each was killed"),
+        "kills": (BpkdError, "x: workers were killed 2 times, each time with shards 7-8 under way"),
     }
     with ProcessesRunner(1, "cpu") as runner, Artifact(f"{tmp_path}/a", "thing", {}) as artifact:
+        assert runner.starting == "1 process"
         for how, (kind, message) in said.items():
             job = Job("x", never, Opener(how), artifact.target())
-            with pytest.raises(kind, match=message):
-                list(runner.run(job, [7]))
+            with pytest.raises(kind, match=message) as raised:
+                list(runner.run(job, [7, 8]))
+            assert not isinstance(raised.value, TransientError), "it would be tried again"
+        assert runner.starting == ""
+        job = Job("x", never, Opener("works"), artifact.target())
+        assert sorted(index for index, _ in runner.run(job, range(5))) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.slow

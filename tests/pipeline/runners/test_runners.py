@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners import make_runner
+from pipeline.artifacts.artifact import Artifact
+from pipeline.runners import Job, Runner, make_runner
+from pipeline.runners.dask import DaskRunner
+from pipeline.runners.ray import RayRunner
 from pipeline.stages import cache, export, mine
-from schemas.errors import TransientError, UserError
+from schemas.errors import BpkdError, TransientError, UserError
 from schemas.registry import RUNNERS
+from tests.pipeline.runners.test_processes import Opener, never
 
 
 @pytest.mark.slow
@@ -32,6 +36,49 @@ def test_a_killed_worker_does_not_change_a_byte(configure, contents, tmp_path: P
     export(one)
     assert len(contents(many.output)) > 20
     assert contents(many.output) == contents(one.output)
+
+
+def kill(runner: Runner, url: Path) -> None:
+    """Of two units in one worker the first kills it: both are named, and it is not for another try."""
+    with Artifact(str(url), "thing", {}) as artifact:
+        job = Job("x", never, Opener("kills"), artifact.target())
+        with pytest.raises(
+            BpkdError, match="x: workers were killed 2 times, each time with shards 7-8 under"
+        ) as raised:
+            list(runner.run(job, [7, 8]))
+        assert not isinstance(raised.value, TransientError)
+        again = Job("x", never, Opener("works"), artifact.target())
+        assert sorted(index for index, _ in runner.run(again, range(4))) == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
+def test_units_that_kill_their_dask_workers(tmp_path: Path):
+    pytest.importorskip("distributed")
+    dask = pytest.importorskip("dask")
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), DaskRunner(1, "cpu") as runner:
+        kill(runner, tmp_path / "a")
+
+
+@pytest.mark.slow
+def test_units_that_kill_their_ray_workers_and_workers_that_ray_has_no_room_for(tmp_path: Path, monkeypatch, capfd):
+    if importlib.util.find_spec("ray") is None:  # and not imported here, as the runner does it so that it is silent
+        pytest.skip("bpkd[ray] is not installed")
+    monkeypatch.setattr("pipeline.runners.ray.RESTARTS", 1)
+    with RayRunner(1, "cpu") as runner:
+        kill(runner, tmp_path / "a")
+        monkeypatch.setattr("pipeline.runners.ray.PATIENCE", 0.2)
+        for options, error, said in (
+            ({"workers": 2}, UserError, "Ray has room for 1 workers, run.workers = 2; each takes 1 CPU"),
+            ({"memory": "4000GB"}, UserError, "has room for 0 .* 4,000 GB of memory, and its nodes are 1 with 1 CPU"),
+            ({"gpus_per_worker": 0.5}, UserError, "has room for 0 workers, run.workers = 1; each takes 1 CPU, 0.5 GPU"),
+            ({}, TransientError, "Ray has started no worker in 0.2 seconds; the cluster may be busy"),
+        ):
+            other = RayRunner(**{"workers": 1, "device": "cpu", **options})
+            with pytest.raises(error, match=said):
+                other.workers  # noqa: B018
+            assert not other._actors
+        assert runner.workers == 1, "what the others have asked for has ended it"
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_a_cluster_that_runs_already_is_used_and_stays(configure, contents):

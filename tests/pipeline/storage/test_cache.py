@@ -188,6 +188,16 @@ def test_a_folder_that_cannot_be_used_costs_one_warning(cache, spoil, caplog):
     assert record.getMessage().startswith(f"no more copies of remote files are kept in {cache.folder} (")
 
 
+def test_others_that_write_for_long_cost_one_copy(cache, monkeypatch, caplog):
+    monkeypatch.setattr("pipeline.storage.cache._WRITING", 0)
+    cache.folder.mkdir()
+    with FileLock(cache.folder / "lock"):
+        assert read(cache, content(1)) == content(1)
+    assert copies(cache.folder) == {} and not caplog.records
+    assert read(cache, content(2)) == content(2)
+    assert copies(cache.folder) == {digest(content(2)): content(2)}
+
+
 def test_a_disk_that_takes_no_more_costs_one_warning_and_what_is_there_is_used(tmp_path, caplog):
     cache = DiskCache(tmp_path / "shards", 10**6)
     read(cache, content(1))
@@ -211,10 +221,10 @@ def test_the_config_says_how_much_and_the_environment_where(tmp_path, monkeypatc
         root=tmp_path,
     )
     monkeypatch.setenv("BPKD_CACHE", str(tmp_path / "here"))
-    found = disk_cache(config)
+    found = disk_cache(config.run.disk_cache_bytes)
     assert (found and found.limit) == limit
     if found is not None:
-        assert found.folder == tmp_path / "here" / "shards" and disk_cache(config) is found
+        assert found.folder == tmp_path / "here" / "shards" and disk_cache(config.run.disk_cache_bytes) is found
     monkeypatch.delenv("BPKD_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     assert cache_folder().parts[-2:] == ("bpkd", "shards")

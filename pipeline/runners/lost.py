@@ -1,0 +1,29 @@
+"""What to say of units with which workers were lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from pipeline.runners.base import Job
+from schemas.errors import BpkdError
+
+
+def killed(job: Job, indices: Iterable[int], times: int) -> BpkdError:
+    """Workers were killed `times` times with these units under way, any of which may be the one that kills.
+
+    It does not pass by itself: the same units would kill again.
+    """
+    return BpkdError(
+        f"{job.name}: workers were killed {times} times, each time with {_named(indices)} under way; where memory ran "
+        "out, set run.workers or the batch sizes lower"
+    )
+
+
+def _named(indices: Iterable[int]) -> str:
+    """For example "shard 7" or "shards 3-6, 9"."""
+    numbers = sorted(set(indices))
+    ends = [before for before, after in pairwise(numbers) if after > before + 1] + numbers[-1:]
+    begins = numbers[:1] + [after for before, after in pairwise(numbers) if after > before + 1]
+    ranges = [str(first) if first == last else f"{first}-{last}" for first, last in zip(begins, ends, strict=True)]
+    return f"{'shard' if len(numbers) == 1 else 'shards'} {', '.join(ranges)}"
