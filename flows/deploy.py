@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows import server
+from flows.secrets import shown_override
 from schemas.config import Config, load_config
 from schemas.errors import BpkdError, UserError
 from schemas.urls import shown
@@ -81,12 +82,7 @@ def deploy(
     config = load_config(path, overrides)
     given = [*overrides] if VERSIONS.split(".")[1] in config.run.model_fields_set else [*overrides, f"{VERSIONS}=true"]
     located = str(Path(path).resolve())
-    for value in (located, *given):
-        if shown(value) != value:
-            raise UserError(
-                f"{shown(value)}: holds credentials, which would be stored on the server; "
-                "give them to the workers, in the environment or where the store's own tools read them"
-            )
+    _refuse_secrets(located, given)
     server.configure()
     schedule = _schedule(cron, interval, timezone, paused)
     url = _require_server()
@@ -108,6 +104,21 @@ def deploy(
         config=located,
         overrides=given,
     )
+
+
+def _refuse_secrets(path: str, overrides: Sequence[str]) -> None:
+    for value in (path, *overrides):
+        if shown(value) != value:
+            raise UserError(
+                f"{shown(value)}: holds credentials, which would be stored on the server; "
+                "give them to the workers, in the environment or where the store's own tools read them"
+            )
+    for override in overrides:
+        if shown_override(override) != override:
+            raise UserError(
+                f"--set {shown_override(override)}: may hold a secret, and would be stored on the server; "
+                f"write it into {path} on every worker's machine, or have it read from the worker's environment"
+            )
 
 
 def _schedule(cron: str | None, interval: float | None, timezone: str | None, paused: bool) -> Schedule | None:

@@ -15,9 +15,10 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from tenacity.wait import wait_base
 
 from flows import server
-from flows.given import Given, given, hand_over, settled
+from flows.context import RunContext, current_run, resolve_version, run_context
 from flows.reporting import Logged, Recorded, record_outcome
-from flows.stages import UP_TO_DATE, Outcome, follow, perform
+from flows.secrets import masked
+from flows.stages import UP_TO_DATE, Outcome, finished, follow, perform
 from flows.tracked import Tracked
 from pipeline.progress import Progress
 from pipeline.runs import is_complete
@@ -31,14 +32,14 @@ WAIT: wait_base = wait_chain(wait_fixed(15), wait_fixed(60))
 
 
 @contextmanager
-def _opened(config: str, overrides: Sequence[str]) -> Iterator[Given]:
-    """What was handed over, or else what the parameters say."""
-    if (handed := given()) is not None:
-        yield handed
+def _opened(config: str, overrides: Sequence[str], stage: str = "cache") -> Iterator[RunContext]:
+    """The run that was handed over, or else the one that the parameters name, of which `stage` is performed first."""
+    if (run := current_run()) is not None:
+        yield run
         return
-    progress = Logged()
-    found = _again("data and models", progress)(settled, load_config(config, overrides), progress)
-    with hand_over(found, progress) as loaded:
+    progress, given = Logged(), load_config(config, overrides)
+    found = _again("data and models", progress)(resolve_version, given, progress, stage=stage)
+    with run_context(found, progress, versioned=given.run.versions) as loaded:
         yield loaded
 
 
@@ -46,8 +47,8 @@ def _name(stage: str = "") -> Callable[[], str]:
     """Names a flow run after the run and its stage."""
 
     def name() -> str:
-        if (handed := given()) is not None:
-            run = handed.config.run.name
+        if (current := current_run()) is not None:
+            run = current.config.run.name
         else:
             context = FlowRunContext.get()
             parameters = (context.parameters if context else None) or {}
@@ -63,7 +64,7 @@ def _name(stage: str = "") -> Callable[[], str]:
 def _stage_flow(stage: str, does: str) -> Flow[..., Any]:
     @flow(name=stage, description=does, flow_run_name=_name(stage), persist_result=False, retries=0)
     def run_stage(config: str, overrides: list[str] = []) -> Any:  # noqa: B006
-        with _masked(), _opened(config, overrides) as run:
+        with masked(), _opened(config, overrides, stage) as run:
             return _perform(stage, run)
 
     return run_stage
@@ -89,19 +90,22 @@ def distill(config: str, overrides: list[str] = []) -> Outcome:  # noqa: B006
     Raises:
         UserError: the config, the data or a model is wrong.
     """
-    with _masked():
-        handed = given() is not None
+    with masked():
+        handed_over = current_run() is not None
         with _opened(config, overrides) as run:
-            done = not handed and is_complete(run.config)
-            with server.without_heartbeats():
-                outcome = follow(run.config, lambda stage: STAGES[stage](config, overrides))
+            done = is_complete(run.config)
+            if done and run.versioned:
+                outcome = finished(run.config)
+            else:
+                with server.without_heartbeats():
+                    outcome = follow(run.config, lambda stage: STAGES[stage](config, overrides))
             record_outcome(outcome, run.config.run.name)
-            if done:
+            if done and not handed_over:
                 run.progress.say(UP_TO_DATE)
             return outcome
 
 
-def _perform(stage: str, run: Given) -> Any:
+def _perform(stage: str, run: RunContext) -> Any:
     """One stage, tried again as a whole: it goes on where it stopped."""
     name = run.config.run.name
     again = _again(stage, run.progress)
@@ -114,7 +118,7 @@ def _again(what: str, progress: Progress) -> Retrying:
     def say(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0
-        progress.say(f"{what}: {error}; trying again in {seconds:.0f} s")
+        progress.say(shown(f"{what}: {error}; trying again in {seconds:.0f} s"))
 
     return Retrying(
         stop=stop_after_attempt(ATTEMPTS),
@@ -123,16 +127,3 @@ def _again(what: str, progress: Progress) -> Retrying:
         before_sleep=say,
         reraise=True,
     )
-
-
-@contextmanager
-def _masked() -> Iterator[None]:
-    """Hide secrets in the text of an error, which Prefect sends to its server with all that led to it."""
-    try:
-        yield
-    except Exception as error:
-        seen: BaseException | None = error
-        while seen is not None:
-            seen.args = tuple(shown(part) if isinstance(part, str) else part for part in seen.args)
-            seen = seen.__cause__ or seen.__context__
-        raise

@@ -36,7 +36,7 @@ JOIN = 5.0
 """Seconds that the last one may take."""
 
 
-def _log() -> Any:
+def log() -> Any:
     """The log of the flow run; that of Prefect outside of one, as in the thread that renews a lock."""
     try:
         return get_run_logger()
@@ -59,7 +59,7 @@ class Logged:
         self.say(f"{title}: {counter.done:,} {unit} in {seconds:,.1f} s {counter.shown_figures()}".rstrip())
 
     def say(self, message: str) -> None:
-        _log().info("%s", shown(message))
+        log().info("%s", shown(message))
 
 
 class Recorded:
@@ -166,7 +166,7 @@ def _try(record: Callable[[], object]) -> None:
     try:
         record()
     except Exception as error:
-        _log().warning("Prefect does not take an artifact: %s", shown(str(error)))
+        log().warning("Prefect does not take an artifact: %s", shown(str(error)))
 
 
 def _key(*parts: str) -> str:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from flows import server
-from flows.given import hand_over, settled
-from flows.stages import UP_TO_DATE, Outcome, follow, perform
+from flows.context import resolve_version, run_context
+from flows.secrets import shown_override
+from flows.stages import UP_TO_DATE, Outcome, finished, follow, perform
 from pipeline.progress import Progress, Silent
 from pipeline.runs import discard_run, is_complete
 from schemas.config import Config
+from schemas.urls import shown
 
 
 def run(
@@ -37,7 +39,8 @@ def run(
         BpkdError: Prefect cannot be reached.
     """
     progress = progress or Silent()
-    config = settled(config, progress)
+    versioned = config.run.versions
+    config = resolve_version(config, progress, restart=restart)
     if restart:
         from pipeline.work.setup import preflight
 
@@ -46,24 +49,26 @@ def run(
     done = is_complete(config)
     # A server of the user's hears of every run; to start one of our own for nothing would take longer than the run.
     if direct or (done and not server.is_named()):
-        with hand_over(config, progress) as given:
-            outcome = follow(config, lambda name: perform(name, config, progress=progress, runner=given.runner))
+        outcome = finished(config) if done and versioned else _run_directly(config, progress)
     else:
-        outcome = _run_flow(config, path, overrides, progress)
+        outcome = _run_flow(config, path, overrides, progress, versioned)
     if done:
         progress.say(UP_TO_DATE)
     return outcome
 
 
-def _run_flow(config: Config, path: str, overrides: Sequence[str], progress: Progress) -> Outcome:
+def _run_directly(config: Config, progress: Progress) -> Outcome:
+    with run_context(config, progress) as run:
+        return follow(config, lambda name: perform(name, config, progress=progress, runner=run.runner))
+
+
+def _run_flow(config: Config, path: str, overrides: Sequence[str], progress: Progress, versioned: bool) -> Outcome:
     """Run the flow in this process.
 
     Raises:
         BpkdError: Prefect's server does not start, or the one that its settings name does not answer.
         Exception: what a stage raised, as it raised it.
     """
-    from schemas.urls import shown
-
     server.configure()  # before Prefect reads its settings
     embedded = not server.is_named()
     if embedded:
@@ -72,5 +77,6 @@ def _run_flow(config: Config, path: str, overrides: Sequence[str], progress: Pro
         from flows.distill import distill  # brings torch with it
 
     # Nobody but this process looks after a server of its own.
-    with hand_over(config, progress), server.without_heartbeats() if embedded else nullcontext():
-        return distill(shown(path or config.output), [shown(override) for override in overrides])
+    context = run_context(config, progress, versioned=versioned)
+    with context, server.without_heartbeats() if embedded else nullcontext():
+        return distill(shown(path or config.output), [shown_override(override) for override in overrides])

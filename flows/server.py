@@ -107,10 +107,10 @@ def without_heartbeats() -> Iterator[None]:
 
 
 def _start_embedded(problems: list[RuntimeError]) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
+    from flows.watched import WatchedServer
 
     try:
         with interrupts_blocked():
-            SubprocessASGIServer().start()
+            WatchedServer().start()
     except RuntimeError as error:
         problems.append(error)

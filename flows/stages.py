@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
+from pipeline.artifacts.artifact import read_manifest
+from pipeline.layout import METRICS
 from pipeline.progress import Progress
 from pipeline.runs import record_config, recorded_config
+from pipeline.storage import Folder
+from pipeline.work.launch import rank
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -78,7 +83,29 @@ def perform(name: str, config: Config, *, progress: Progress, runner: Runner | N
     if runner is not None and name in IN_SHARDS:
         inputs["runner"] = runner
     result = stage(config, progress=progress, **inputs)
-    if name != "evaluate" and "output" not in inputs and not recorded_config(config.output):
-        record_config(config)
-    import_module("pipeline.versions").publish(config)
+    if runner is not None and name == IN_SHARDS[-1]:
+        runner.close()  # so that its workers' devices are free for the training
+    if rank() == 0:
+        if name != "evaluate" and "output" not in inputs and not recorded_config(config.output):
+            record_config(config)
+        import_module("pipeline.versions").publish(config)
     return result
+
+
+def finished(config: Config) -> Outcome:
+    """What a complete run has made; that it was made from what the config names is for the caller to know."""
+    run = config.output
+
+    def read(url: str) -> Manifest:
+        return read_manifest(url, None)
+
+    made: dict[str, Callable[[], Any]] = {
+        "cache": lambda: read(layout.teacher_logits(run)),
+        "mine": lambda: [read(layout.auxiliary(run, number)) for number in range(1, config.run.rounds + 1)],
+        "export": lambda: read(layout.dataset(run)),
+        "train": lambda: read(layout.student(run)),
+        "evaluate": lambda: json.loads(Folder(layout.evaluation(run)).read(METRICS)),
+    }
+    outcome = follow(config, lambda name: made[name]())
+    import_module("pipeline.versions").publish(config)
+    return outcome

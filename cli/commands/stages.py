@@ -9,7 +9,7 @@ import click
 
 from cli.options import example, on_config
 from cli.results import as_object, print_artifact, print_figures, print_json
-from flows.given import settled
+from flows.context import resolve_version
 from flows.stages import perform
 from pipeline import layout
 from pipeline.progress import Progress
@@ -49,7 +49,7 @@ def _stage(
 
     def run(config: Config, progress: Progress, restart: bool, as_json: bool, **given: Any) -> None:
         inputs = {key: value for key, value in given.items() if value}
-        config = settled(config, progress)
+        config = resolve_version(config, progress, restart=restart, stage=name)
         result = perform(name, config, restart=restart, progress=progress, **inputs)
         render(result, inputs.get("output", url(config.output)), as_json)
 

@@ -22,6 +22,7 @@ URL = "http://127.0.0.1:4200/api"
         (["--timezone", "Europe/Berlin"], "--timezone is of --cron, which is missing"),
         (["--interval", "0"], "--interval"),
         (["--set", "data.train=s3://me:hunter2@bucket/x"], "data.train=s3://***@bucket/x: holds credentials"),
+        (["--set", 'teacher.kwargs={token="hunter2"}'], "--set teacher.kwargs=***: may hold a secret"),
         ([], "start one with `prefect server start`, then set PREFECT_API_URL=http://127.0.0.1:4200/api"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A deployment for real: a Prefect server, a worker, one run by hand, one by schedule, one that is cancelled."""
+"""A deployment for real: a Prefect server, a worker, runs by schedule and by hand, one that is cancelled."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.run import run
 from pipeline.verify import verify
-from schemas.config import load_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(300)]
 
@@ -36,6 +34,7 @@ QUICK = {
     "PREFECT_WORKER_QUERY_SECONDS": "1",
     "PREFECT_WORKER_CANCELLATION_POLL_SECONDS": "1",
 }
+VERSIONS = ["v001", "v002"]
 CONFIG = """
 [run]
 output = "nightly"
@@ -44,7 +43,7 @@ rounds = 1
 device = "cpu"
 [data]
 kind = "array"
-train = "data.npz"
+train = "source"
 classes = 2
 shard_size = 4
 [teacher]
@@ -85,11 +84,19 @@ def process(command: list[str], env: dict[str, str], log: Path) -> Iterator[None
         started.wait()
 
 
+def add_samples(folder: Path, number: int) -> None:
+    """One more file in the source, whole at once."""
+    generator = np.random.default_rng(number)
+    file = folder / f"{number}.npz"
+    np.savez(file, x=generator.normal(size=(12, 4)), y=generator.integers(0, 2, 12))
+    file.rename(folder / "source" / file.name)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deployed")
-    generator = np.random.default_rng(0)
-    np.savez(folder / "data.npz", x=generator.normal(size=(12, 4)), y=generator.integers(0, 2, 12))
+    (folder / "source").mkdir()
+    add_samples(folder, 0)
     (folder / "c.toml").write_text(CONFIG)
     (folder / "teacher.py").write_text(TEACHER)
     return folder
@@ -97,19 +104,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(folder: Path) -> Iterator[dict[str, str]]:
-    """Of a server that is up, and a worker that starts."""
+    """Of a server that is up."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     env = os.environ | QUICK | {"PREFECT_HOME": str(folder / "home")}
     served = env | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
     server = [*PREFECT, "server", "start", "--no-ui", "--host", "127.0.0.1", "--port", port, "--log-level", "WARNING"]
-    worker = [*PREFECT, "worker", "start", "--pool", "bpkd", "--type", "process"]
     with process(server, env, folder / "server.log"):
         until(lambda: urllib.request.urlopen(f"{served['PREFECT_API_URL']}/health").status == 200)
-        bpkd(served, "deploy", folder / "c.toml", "--name", "nightly", "--paused")  # which makes the pool
-        with process(worker, served, folder / "worker.log"):
-            yield served
+        yield served
+
+
+@pytest.fixture(scope="module")
+def deployed(environment: dict[str, str], folder: Path) -> Iterator[dict[str, Any]]:
+    """What `bpkd deploy` has registered, and a worker that starts."""
+    made = bpkd(environment, "deploy", folder / "c.toml", "--name", "nightly", "--interval", "5")
+    post(environment, f"/deployments/{made['id']}/pause_deployment")
+    worker = [*PREFECT, "worker", "start", "--pool", "bpkd", "--type", "process"]
+    with process(worker, environment, folder / "worker.log"):
+        yield made
 
 
 def until(true: Callable[[], Any], seconds: float = 90) -> Any:
@@ -119,7 +133,7 @@ def until(true: Callable[[], Any], seconds: float = 90) -> Any:
         with suppress(OSError):
             if found := true():
                 return found
-        time.sleep(0.2)
+        time.sleep(0.5)
     raise AssertionError("waited in vain")
 
 
@@ -149,24 +163,71 @@ def runs(env: dict[str, str], **which: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_by_hand_and_by_schedule(environment: dict[str, str], folder: Path) -> None:
-    scheduled = ["--name", "nightly", "--interval", "20", "--set", "run.versions=false"]
-    made = bpkd(environment, "deploy", folder / "c.toml", *scheduled)
-    assert made["name"] == "distill/nightly"
-    assert made["schedule"] == "every 20 s"
-    assert not made["pool_created"]
-    begin(environment, made["id"], "run.output=by-hand", "run.name=mine")
-    ended = {"state": {"type": {"any_": ["COMPLETED"]}}, "deployment_id": {"any_": [made["id"]]}}
-    wanted = {("mine", False), ("small", True)}
-    until(lambda: {(run["name"], run["auto_scheduled"]) for run in runs(environment, **ended)} >= wanted)
-    for output in ("by-hand", "nightly"):
-        assert not verify(str(folder / output)).problems
-    tasks = post(environment, "/task_runs/filter", task_runs={})
-    assert {"mine · cache · shard 2", "small · round 1 mine · shard 0", "small · export · shard 0"} <= {
-        task["name"] for task in tasks
-    }
+def log_of(env: dict[str, str], flow_run: str) -> str:
+    """The log of a flow run, once it is complete."""
+    which = {"flow_run_id": {"any_": [flow_run]}}
+
+    def look() -> str:
+        log = "\n".join(line["message"] for line in post(env, "/logs/filter", logs=which))
+        return log if "Finished in state Completed" in log else ""
+
+    return str(until(look))
+
+
+def night(env: dict[str, str], deployment: str, before: list[str]) -> str:
+    """The log of the flow run that the schedule begins next.
+
+    Not of several: those that wait for it keep SQLite busy.
+
+    Args:
+        env: of the server.
+        deployment: its id.
+        before: receives the ids of flow runs that began.
+    """
+    which = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"not_any_": ["SCHEDULED"]}}}
+    post(env, f"/deployments/{deployment}/resume_deployment")
+    begun = until(
+        lambda: [run["id"] for run in runs(env, **which) if run["auto_scheduled"] and run["id"] not in before]
+    )
+    post(env, f"/deployments/{deployment}/pause_deployment")
+    before.extend(begun)
+    return log_of(env, begun[0])
+
+
+def test_night_after_night(environment: dict[str, str], deployed: dict[str, Any], folder: Path) -> None:
+    """What `bpkd deploy` registers makes a version, another one of a source that has grown, and then nothing."""
+    assert (deployed["name"], deployed["schedule"], deployed["pool_created"]) == ("distill/nightly", "every 5 s", True)
+    assert deployed["overrides"] == ["run.versions=true"]
+    versions, begun = folder / "nightly", list[str]()
+    night(environment, deployed["id"], begun)
+    assert not verify(str(versions / "v001")).problems
+    add_samples(folder, 1)
+    while "version v002: 1 new file in the source since v001" not in night(environment, deployed["id"], begun):
+        assert len(begun) < 4  # one may have begun before there was a new file
+    assert not verify(str(versions / "v002")).problems
+    old, new = ({file.stat().st_ino for file in versions.glob(f"{name}/teacher-logits/*.parquet")} for name in VERSIONS)
+    assert (len(old), len(new), len(old & new)) == (3, 6, 3)  # taken over, as links
+    assert "up to date: nothing to do" in night(environment, deployed["id"], begun)
+    assert sorted(path.name for path in versions.iterdir()) == ["latest.json", *VERSIONS]
+    assert json.loads((versions / "latest.json").read_text())["version"] == "v002"
+    tasks = {task["name"] for task in post(environment, "/task_runs/filter", task_runs={})}
+    assert {"small · cache · shard 2", "small · round 1 mine · shard 0", "small · export · shard 0"} <= tasks
+
+
+def test_by_hand_and_cancelled_and_again(environment: dict[str, str], deployed: dict[str, Any], folder: Path) -> None:
+    overrides = ["run.output=by-hand", "run.name=mine", "data.train=source/0.npz"]
+    (folder / "slow").touch()
+    cancelled = begin(environment, deployed["id"], *overrides)
+    until(lambda: list((folder / "by-hand").glob("teacher-logits/_progress/*shard*")))
+    post(environment, f"/flow_runs/{cancelled}/set_state", state={"type": "CANCELLING"})
+    until(lambda: runs(environment, id={"any_": [cancelled]})[0]["state_type"] == "CANCELLED")
+    (folder / "slow").unlink()
+    assert not list((folder / "by-hand").glob("**/lock.json"))
+    assert not list((folder / "by-hand").glob("*/manifest.json"))
+    log_of(environment, begin(environment, deployed["id"], *overrides))
+    assert not verify(str(folder / "by-hand")).problems
     artifacts = {artifact["key"]: artifact for artifact in post(environment, "/artifacts/filter")}
-    assert {"mine-artifacts", "mine-data-set", "mine-cache", "small-round-1-mine"} <= set(artifacts)
+    assert {"mine-artifacts", "mine-data-set", "mine-cache"} <= set(artifacts)
     assert f"file://{folder.resolve()}/by-hand/dataset" in artifacts["mine-data-set"]["data"]
     table = json.loads(artifacts["mine-artifacts"]["data"])
     assert [(row["artifact"], row["samples"], row["failed"]) for row in table][:3] == [
@@ -174,21 +235,6 @@ def test_by_hand_and_by_schedule(environment: dict[str, str], folder: Path) -> N
         ("auxiliary", 12, 0),
         ("dataset", 24, 0),
     ]
-
-
-def test_what_was_cancelled_can_go_on(environment: dict[str, str], folder: Path) -> None:
-    deployed = bpkd(environment, "deploy", folder / "c.toml", "--name", "nightly")
-    assert deployed["schedule"] is None
-    (folder / "slow").touch()
-    flow_run = begin(environment, deployed["id"], "run.output=cancelled")
-    until(lambda: list((folder / "cancelled").glob("teacher-logits/_progress/*shard*")))
-    post(environment, f"/flow_runs/{flow_run}/set_state", state={"type": "CANCELLING"})
-    until(lambda: runs(environment, id={"any_": [flow_run]})[0]["state_type"] == "CANCELLED")
-    (folder / "slow").unlink()
-    assert not list((folder / "cancelled").glob("**/lock.json"))
-    assert not list((folder / "cancelled").glob("*/manifest.json"))
-    run(load_config(folder / "c.toml", ["run.output=cancelled"]), direct=True)
-    assert not verify(str(folder / "cancelled")).problems
 
 
 def test_prefect_deploys_by_the_file_at_the_top(environment: dict[str, str]) -> None:

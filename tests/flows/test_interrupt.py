@@ -1,4 +1,4 @@
-"""Ctrl-C in a terminal reaches every process of a run at once; it ends, and leaves no server behind."""
+"""However a run ends, it leaves no server behind. Ctrl-C in a terminal reaches every process of it at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 SCRIPT = """
@@ -28,23 +30,35 @@ STARTING = "starting Prefect; bpkd run --direct does the same without it"
 CONFIG = 'run.output = "out"\ndata.train = "t"\nteacher.factory = "zoo:mlp"\nstudent.factory = "zoo:mlp"\n'
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
-def test_ctrl_c_ends_the_run_and_its_server(tmp_path: Path) -> None:
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run in the middle of its first stage."""
     (tmp_path / "c.toml").write_text(CONFIG)
-    run = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "c.toml")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert run.stdout is not None
-    assert run.stdout.readline() == "working\n"
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "c.toml")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "working\n"
+        yield process
+
+
+def test_ctrl_c_ends_the_run_and_its_server(run: subprocess.Popen[str]) -> None:
+    children = psutil.Process(run.pid).children(recursive=True)
     os.killpg(run.pid, signal.SIGINT)
     _, err = run.communicate()
     assert run.returncode == 130
     said = [line for line in err.splitlines() if line]  # click ends the line in which a terminal shows ^C
     assert said == [STARTING, "interrupted; run the same command again to resume"]
+    assert not [child for child in children if child.is_running()]
     with pytest.raises(ProcessLookupError):  # nothing is left in its group
         os.killpg(run.pid, 0)
+
+
+def test_a_run_that_is_killed_takes_its_server_with_it(run: subprocess.Popen[str]) -> None:
+    children = psutil.Process(run.pid).children(recursive=True)
+    assert any("uvicorn" in child.cmdline() for child in children)
+    run.kill()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
