@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.progress import Progress
-from pipeline.runs import refuse_versions
+from pipeline.runs import refuse_mixing
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def resolve_version(config: Config, progress: Progress, *, restart: bool = False
     Raises:
         UserError: data or models are wrong, there is no version to go on with, or a run and versions would be mixed.
     """
+    refuse_mixing(config)
     if not config.run.versions:
-        refuse_versions(config)
         return config
     from pipeline.versions import newest_version, open_version
 

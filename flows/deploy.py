@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flows import server
 from flows.secrets import shown_override
+from pipeline.runs import refuse_mixing
 from schemas.config import Config, load_config
 from schemas.errors import BpkdError, UserError
 from schemas.urls import shown
@@ -76,11 +77,13 @@ def deploy(
         paused: leave the schedule switched off.
 
     Raises:
-        UserError: the config, an override or the schedule is wrong, holds credentials, or there is no server.
+        UserError: the config, an override or the schedule is wrong, holds credentials, or there is no server; or where
+            versions would go there is a run without.
         BpkdError: the server does not answer.
     """
     config = load_config(path, overrides)
     given = [*overrides] if VERSIONS.split(".")[1] in config.run.model_fields_set else [*overrides, f"{VERSIONS}=true"]
+    refuse_mixing(load_config(path, given))  # else the first night would find it out
     located = str(Path(path).resolve())
     _refuse_secrets(located, given)
     server.configure()

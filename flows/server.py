@@ -10,10 +10,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from pipeline.interrupts import interrupts_blocked
 from schemas.errors import BpkdError
 from schemas.urls import shown
+
+if TYPE_CHECKING:
+    from flows.watched import WatchedServer
 
 DEFAULTS = {
     "DO_NOT_TRACK": "1",
@@ -63,9 +67,12 @@ def started() -> Iterator[None]:
         require(f"unset PREFECT_API_URL or {_REMEDY}")
         yield
         return
+    # Imported before anything is done meanwhile: like torch it silences warnings, which two threads cannot at a time.
+    from flows.watched import WatchedServer
+
     problems: list[RuntimeError] = []
     # In a thread of its own, so that the main one hears Ctrl-C during the seconds that this takes.
-    starter = Thread(target=_start_embedded, args=[problems], daemon=True)
+    starter = Thread(target=_start, args=[WatchedServer(), problems], daemon=True)
     starter.start()
     yield
     while starter.is_alive():
@@ -106,11 +113,9 @@ def without_heartbeats() -> Iterator[None]:
         yield
 
 
-def _start_embedded(problems: list[RuntimeError]) -> None:
-    from flows.watched import WatchedServer
-
+def _start(server: WatchedServer, problems: list[RuntimeError]) -> None:
     try:
         with interrupts_blocked():
-            WatchedServer().start()
+            server.start()
     except RuntimeError as error:
         problems.append(error)

@@ -36,14 +36,18 @@ def versions(root: Folder) -> list[str]:
     return sorted((name for name in root.folders() if VERSION_NAME.fullmatch(name)), key=lambda name: int(name[1:]))
 
 
-def refuse_versions(config: Config) -> None:
-    """Refuse to mix a run with versions of runs.
+def refuse_mixing(config: Config) -> None:
+    """Refuse a run where versions of runs are, and versions where a run is.
 
     Raises:
-        UserError: `run.output` holds versions.
+        UserError: `run.output` holds the other.
     """
     root = Folder(config.output)
-    if any(root.exists(f"{name}/{RECORD}") for name in versions(root)):
+    if config.run.versions and root.exists(CONFIG):
+        raise UserError(
+            f"{root.url} is a run without versions; name another run.output for versions, or set run.versions = false"
+        )
+    if not config.run.versions and any(root.exists(f"{name}/{RECORD}") for name in versions(root)):
         raise UserError(f"{root.url} holds versions; set run.versions = true, or name another run.output")
 
 

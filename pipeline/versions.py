@@ -14,7 +14,7 @@ from pipeline import layout
 from pipeline.artifacts.identity import named_differences
 from pipeline.models import pick_device
 from pipeline.progress import Progress
-from pipeline.runs import CONFIG, RECORD, VERSION_NAME, is_complete, versions
+from pipeline.runs import RECORD, VERSION_NAME, is_complete, refuse_mixing, versions
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.version import VERSION
@@ -61,9 +61,8 @@ def open_version(config: Config, progress: Progress, *, restart: bool = False) -
     Raises:
         UserError: data or models are wrong, or something else lies in `run.output`.
     """
+    refuse_mixing(config)
     root = Folder(config.output)
-    if root.exists(CONFIG):
-        raise UserError(f"{root.url} is a run without versions; name another run.output, or set run.versions = false")
     wanted = _made_from(_config_of(config, "", None))
     while True:
         names = versions(root)

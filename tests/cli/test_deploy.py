@@ -85,3 +85,11 @@ def test_the_result_in_words(bpkd: Any, config_file: Path, registered: dict[str,
         "  prefect deployment run 'distill/distill'",
     ]
     assert (registered["schedule"].timezone, registered["schedule"].active) == ("Europe/Berlin", False)
+
+
+def test_versions_are_not_registered_where_a_run_is(bpkd: Any, config_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "config.toml").touch()
+    said = bpkd("deploy", config_file)
+    assert said.code == 2
+    assert "is a run without versions; name another run.output for versions" in said.err

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.progress import Silent
-from pipeline.runs import is_complete, refuse_versions
+from pipeline.runs import is_complete, refuse_mixing
 from pipeline.stages import cache, export, mine, train
 from pipeline.storage import Folder
 from pipeline.versions import LATEST, Version, latest, newest_version, open_version, publish
@@ -194,4 +194,4 @@ def test_the_newest_version_is_that_of_single_stages(configure, add):
 def test_a_run_does_not_go_where_versions_are(configure):
     make(configure(), stages=1)
     with pytest.raises(UserError, match=r"holds versions; set run\.versions = true"):
-        refuse_versions(configure(run={"versions": False}))
+        refuse_mixing(configure(run={"versions": False}))
