@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -146,9 +147,19 @@ def bpkd(env: dict[str, str], *arguments: str | Path) -> dict[str, Any]:
 
 
 def post(env: dict[str, str], path: str, **body: Any) -> Any:
-    request = urllib.request.Request(f"{env['PREFECT_API_URL']}{path}", json.dumps(body).encode(), method="POST")
-    request.add_header("Content-Type", "application/json")
-    return json.loads(urllib.request.urlopen(request).read() or "null")
+    """Ask the server, again where its database is busy, as Prefect's own client does."""
+
+    def answer() -> bytes | None:
+        request = urllib.request.Request(f"{env['PREFECT_API_URL']}{path}", json.dumps(body).encode(), method="POST")
+        request.add_header("Content-Type", "application/json")
+        try:
+            return bytes(urllib.request.urlopen(request).read() or b"null")
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise AssertionError(f"{path}: {error}") from None
+            return None
+
+    return json.loads(until(answer))
 
 
 def begin(env: dict[str, str], deployment: str, *overrides: str) -> str:
