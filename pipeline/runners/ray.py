@@ -118,7 +118,8 @@ class RayRunner(Runner):
         count = local_workers(self._count, self._device)
         if self._count == "all" and gpus:
             count = max(1, int(count / gpus))
-        return {"num_cpus": count, "include_dashboard": False, "configure_logging": False}
+        # "local": else Ray would join one that happens to run on this machine.
+        return {"address": "local", "num_cpus": count, "include_dashboard": False, "configure_logging": False}
 
     def _wait_for_one(self) -> None:
         done = wait([actor.started for actor in self._actors], PATIENCE, FIRST_COMPLETED).done
