@@ -23,7 +23,7 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     # A cold start with two busy cores takes longer than Prefect's own 20 s.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
     # Runs on one machine share a database, in which one of them writes at a time.
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     # Progress is ours to show. Prefect's lines, and the traceback of a stage that failed, still reach its server.

@@ -24,9 +24,9 @@ print(settings.server.analytics_enabled, settings.server.ephemeral.startup_timeo
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({}, "False 120"),
+        ({}, "False 300"),
         ({"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "7"}, "False 7"),
-        ({"PREFECT_SERVER_ANALYTICS_ENABLED": "true"}, "True 120"),
+        ({"PREFECT_SERVER_ANALYTICS_ENABLED": "true"}, "True 300"),
     ],
 )
 def test_prefect_reads_the_defaults_and_the_environment_wins(environment: dict[str, str], said: str) -> None:
