@@ -19,6 +19,7 @@ from schemas.config import Config
 from schemas.errors import TransientError, UserError
 from schemas.manifest import ShardReport
 from schemas.registry import RUNNERS
+from schemas.sections import in_bytes
 
 Workers = int | Literal["all"]
 
@@ -100,7 +101,7 @@ class Runner(ABC):
 
     @property
     def ahead(self) -> int:
-        """How many units are handed out at the same time, so that no worker waits for its next one."""
+        """How many units are handed out at the same time, so that no worker waits for its next one; at least 1."""
         return 2 * self.workers
 
     def submit(self, job: Job, index: int) -> Future[ShardReport]:
@@ -117,13 +118,20 @@ class Runner(ABC):
     def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
         """(number, what was made) of every unit in `todo`, as they get done; at most `ahead` are handed out at once."""
         waiting, running = iter(todo), dict[Future[ShardReport], int]()
+
+        def hand_out() -> None:
+            # Asked anew each time, as workers of a cluster come and go.
+            for index in islice(waiting, max(self.ahead - len(running), 0)):
+                running[self.submit(job, index)] = index
+
         try:
-            running = {self.submit(job, index): index for index in islice(waiting, self.ahead)}
+            hand_out()
             while running:
                 # With a limit: an interrupt that another thread gets does not wake the one that waits.
                 for future in wait(running, LISTEN, FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
-                    running |= {self.submit(job, index): index for index in islice(waiting, 1)}
+                    hand_out()
+                hand_out()
         except TransientError:
             self.close()  # it may be the cluster that is lost: whoever tries again starts anew
             raise
@@ -175,6 +183,23 @@ def make_runner(config: Config) -> Runner:
 def using(runner: Runner | None, config: Config) -> AbstractContextManager[Runner]:
     """A runner for one stage: the given one, which stays, or the config's, which goes at the end."""
     return make_runner(config) if runner is None else nullcontext(runner)
+
+
+def option_bytes(memory: object) -> int:
+    """What `run.runner_options` has for `memory` in bytes; 0 where it is left out."""
+    try:
+        if not isinstance(memory, str):
+            raise ValueError("takes a size with its unit, such as 8GB or 512MiB")
+        return int(in_bytes(memory)) if memory else 0
+    except ValueError as error:
+        raise UserError(f"run.runner_options: memory = {memory!r}: {error}") from None
+
+
+def option_address(address: object) -> str:
+    """What `run.runner_options` has for `address`; "" where it is left out."""
+    if not isinstance(address, str):
+        raise UserError(f"run.runner_options: address = {address!r}: takes a text")
+    return address
 
 
 def require_extra(package: str, extra: str) -> None:

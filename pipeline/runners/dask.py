@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -13,11 +14,11 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from pipeline.interrupts import interrupts_blocked
-from pipeline.runners.base import Job, Runner, Workers, require_extra
-from pipeline.runners.lost import killed
+from pipeline.runners.base import Job, Runner, Workers, option_address, option_bytes, require_extra
+from pipeline.runners.outcomes import killed, resolve
 from pipeline.runners.processes import counted, local_workers
-from pipeline.runners.worker import Environment, make_unit
-from schemas.errors import TransientError
+from pipeline.runners.worker import Environment, forget, make_unit
+from schemas.errors import TransientError, UserError
 from schemas.manifest import ShardReport
 from schemas.urls import shown
 
@@ -25,6 +26,8 @@ PATIENCE = 30
 """Seconds until a cluster that is named must answer and have a worker."""
 GRACE = 5
 """Seconds that workers have to end."""
+RECOUNT = 5
+"""Seconds between two counts of the workers of a cluster."""
 
 
 class DaskRunner(Runner):
@@ -39,10 +42,11 @@ class DaskRunner(Runner):
         memory: at which Dask restarts a worker of this machine, such as "8GB".
     """
 
-    def __init__(self, workers: Workers = 1, device: str = "auto", address: str = "", memory: str = "0") -> None:
+    def __init__(self, workers: Workers = 1, device: str = "auto", address: str = "", memory: str = "") -> None:
         super().__init__()
         require_extra("distributed", "dask")
-        self._count, self._device, self._address, self._memory = workers, device, address, memory
+        self._count, self._device = workers, device
+        self._address, self._memory = option_address(address), option_bytes(memory)
         self._cluster: Any = None
         self._client: Any = None
         self._job: Job | None = None
@@ -60,24 +64,39 @@ class DaskRunner(Runner):
         # The thread that starts it, for its first process, has interrupts unblocked from then on.
         resource_tracker.ensure_running()
         with interrupts_blocked():
-            if not self._address:
-                self._cluster = distributed.LocalCluster(
-                    n_workers=local_workers(self._count, self._device),
-                    threads_per_worker=1,
-                    memory_limit=self._memory if self._memory != "0" else 0,
-                    dashboard_address=None,
-                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # it serves its state even so
-                    silence_logs=logging.CRITICAL,
-                )
             try:
+                if not self._address:
+                    self._cluster = distributed.LocalCluster(
+                        n_workers=local_workers(self._count, self._device),
+                        threads_per_worker=1,
+                        memory_limit=self._memory,
+                        dashboard_address=None,
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # it serves its state even so
+                        silence_logs=logging.CRITICAL,
+                    )
                 self._client = distributed.Client(
                     self._cluster or self._address, timeout=PATIENCE, set_as_default=False
                 )
                 self._client.wait_for_workers(1, timeout=PATIENCE)
-            except (OSError, TimeoutError, ValueError) as error:
+            except ValueError as error:
+                raise UserError(f"run.runner_options: address = {shown(self._address)!r}: {error}") from None
+            except (OSError, TimeoutError, RuntimeError) as error:
                 where = f"the Dask cluster at {shown(self._address)}" if self._address else "Dask on this machine"
                 raise TransientError(f"{where} does not answer: {error}") from None
-        return int(sum(self._client.nthreads().values())) if self._count == "all" else self._count
+        return self._count_workers() if self._count == "all" else self._count
+
+    @property
+    def ahead(self) -> int:
+        """For those workers that are there now: a cluster may grow."""
+        known = self.workers
+        if self._count == "all" and time.monotonic() - self._counted > RECOUNT:
+            with suppress(Exception):  # of a cluster that is lost, of which the units will tell
+                known = self._workers = self._count_workers()
+        return 2 * known
+
+    def _count_workers(self) -> int:
+        self._counted = time.monotonic()
+        return max(int(sum(self._client.nthreads().values())), 1)
 
     def _submit(self, job: Job, index: int) -> Future[ShardReport]:
         outer: Future[ShardReport] = Future()
@@ -98,18 +117,16 @@ class DaskRunner(Runner):
             else:
                 under_way.discard(index)
             inner.release()
-            if not outer.set_running_or_notify_cancel():
-                return
-            if isinstance(result, BaseException):
-                outer.set_exception(result)
-            else:
-                outer.set_result(result)
+            resolve(outer, result)
 
         inner.add_done_callback(done)
         return outer
 
     def _stop(self) -> None:
         client, cluster, self._client, self._cluster = self._client, self._cluster, None, None
+        if client is not None and cluster is None:
+            with suppress(Exception):  # of a cluster that is lost
+                client.run(forget, on_error="ignore")
         for nanny in cluster.workers.values() if cluster is not None else ():
             with suppress(OSError):  # asked to end, a worker first ends what it is at
                 if nanny.pid:
@@ -133,6 +150,8 @@ def _explained(error: BaseException, job: Job, index: int, under_way: Iterable[i
 
     if isinstance(error, KilledWorker):
         return killed(job, [*under_way, index], error.allowed_failures + 1)
+    if isinstance(error, RuntimeError) and "deserialization of the task graph" in str(error):
+        return UserError("the Dask scheduler cannot read what the run sends; it needs bpkd installed as its workers do")
     if not type(error).__module__.startswith(("distributed.", "concurrent.", "asyncio.")):
         return error
     return TransientError(f"{job.name}: the Dask cluster was lost ({type(error).__name__}: {error})")

@@ -17,7 +17,7 @@ import torch
 from pipeline.interrupts import end_with, interrupts_blocked
 from pipeline.models import pick_device
 from pipeline.runners.base import Job, Runner, Workers
-from pipeline.runners.lost import killed
+from pipeline.runners.outcomes import killed, resolve
 from pipeline.runners.worker import Environment, make_unit
 from schemas.manifest import ShardReport
 
@@ -40,28 +40,28 @@ class ProcessesRunner(Runner):
     def __init__(self, workers: Workers = 1, device: str = "auto") -> None:
         super().__init__()
         self._count, self._device = workers, device
-        self._foreman: _Foreman | None = None
+        self._dispatcher: _Dispatcher | None = None
 
     def _described(self) -> str:
         return counted(local_workers(self._count, self._device), "process", "processes")
 
     def _start(self) -> int:
         count = local_workers(self._count, self._device)
-        self._foreman = _Foreman(count, Environment.here(self._device))
+        self._dispatcher = _Dispatcher(count, Environment.here(self._device))
         return count
 
     def _submit(self, job: Job, index: int) -> Future[ShardReport]:
         unit = _Unit(job, index)
-        if self._foreman is None:  # closed by another thread
-            _resolve(unit.outer, None)
+        if self._dispatcher is None:  # closed by another thread
+            resolve(unit.outer, None)
         else:
-            self._foreman.take(unit)
+            self._dispatcher.take(unit)
         return unit.outer
 
     def _stop(self) -> None:
-        if self._foreman is not None:
-            self._foreman.end()
-            self._foreman = None
+        if self._dispatcher is not None:
+            self._dispatcher.end()
+            self._dispatcher = None
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -96,7 +96,7 @@ class _Unit:
     lost: int = 0
 
 
-class _Foreman:
+class _Dispatcher:
     """Hands units to a pool of processes, and to another one where that broke.
 
     It all happens in one thread of its own, to which everybody else sends messages. A pool runs the callbacks of its
@@ -137,7 +137,7 @@ class _Foreman:
 
     def _hand_out(self, unit: _Unit) -> None:
         if self._ending or unit.outer.cancelled():
-            _resolve(unit.outer, None)
+            resolve(unit.outer, None)
             return
         self._under_way.append(unit)
         try:
@@ -157,7 +157,7 @@ class _Foreman:
             self._begin_anew()
             return
         self._under_way.remove(unit)
-        _resolve(unit.outer, None if inner.cancelled() else inner.exception() or inner.result())
+        resolve(unit.outer, None if inner.cancelled() else inner.exception() or inner.result())
 
     def _begin_anew(self) -> None:
         """The pool is broken, and all that it had is lost: give it to a new one, unless it has killed often enough."""
@@ -168,7 +168,7 @@ class _Foreman:
             unit.inner, unit.lost = None, unit.lost + 1
         suspects = [unit for unit in lost if unit.lost == ATTEMPTS]
         for unit in suspects:
-            _resolve(unit.outer, killed(unit.job, (suspect.index for suspect in suspects), ATTEMPTS))
+            resolve(unit.outer, killed(unit.job, (suspect.index for suspect in suspects), ATTEMPTS))
         for unit in lost:
             if unit not in suspects:
                 self._hand_out(unit)
@@ -176,7 +176,7 @@ class _Foreman:
     def _fail(self, error: Exception | None) -> None:
         failed, self._under_way = self._under_way, []
         for unit in failed:
-            _resolve(unit.outer, error)
+            resolve(unit.outer, error)
 
 
 def make_unit_here(job: tuple[Any, Any], index: int, environment: Environment) -> ShardReport:
@@ -197,16 +197,3 @@ def _pool(count: int) -> ProcessPoolExecutor:
     # Not by fork: CUDA does not survive it, nor do locks that other threads hold.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(count, context, _begin, (os.getpid(), context.Value("i", 0)))
-
-
-def _resolve(future: Future[ShardReport], outcome: ShardReport | BaseException | None) -> None:
-    """Give a future its outcome, None where nobody makes it any more; it may have been cancelled meanwhile."""
-    if outcome is None:
-        future.cancel()
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        assert outcome is not None
-        future.set_result(outcome)

@@ -13,13 +13,12 @@ from threading import Lock
 from typing import Any
 
 from pipeline.interrupts import interrupts_blocked
-from pipeline.runners.base import Job, Runner, Workers, require_extra
-from pipeline.runners.lost import killed
+from pipeline.runners.base import Job, Runner, Workers, option_address, option_bytes, require_extra
+from pipeline.runners.outcomes import killed, resolve
 from pipeline.runners.processes import counted, local_workers
 from pipeline.runners.worker import Environment, make_unit
 from schemas.errors import BpkdError, TransientError, UserError
 from schemas.manifest import ShardReport
-from schemas.sections import in_bytes
 from schemas.urls import shown
 
 RESTARTS = 3
@@ -75,11 +74,10 @@ class RayRunner(Runner):
     ) -> None:
         super().__init__()
         require_extra("ray", "ray")
-        self._count, self._device, self._address, self._gpus = workers, device, address, gpus_per_worker
-        try:
-            self._memory = int(in_bytes(memory)) if memory else 0
-        except ValueError as error:
-            raise UserError(f"run.runner_options: memory = {memory!r}: {error}") from None
+        if gpus_per_worker is not None and not (_is_number(gpus_per_worker) and gpus_per_worker >= 0):
+            raise UserError(f"run.runner_options: gpus_per_worker = {gpus_per_worker!r}: takes a number, 0 or above")
+        self._count, self._device, self._gpus = workers, device, gpus_per_worker
+        self._address, self._memory = option_address(address), option_bytes(memory)
         self._choosing = Lock()
         self._actors: list[_Actor] = []
         self._own = False
@@ -89,6 +87,13 @@ class RayRunner(Runner):
         if self._address:
             return f"workers on the Ray cluster at {shown(self._address)}"
         return f"a Ray cluster of {counted(local_workers(self._count, self._device), 'worker', 'workers')}"
+
+    @property
+    def ahead(self) -> int:
+        """As many as those that are there can take: what is given to one stays with it, and the others may take
+        minutes to come."""
+        assert self.workers
+        return 2 * max(sum(actor.ready for actor in self._actors), 1)
 
     def _start(self) -> int:
         ray = _import()
@@ -100,7 +105,9 @@ class RayRunner(Runner):
             try:
                 with interrupts_blocked():
                     ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL, namespace="bpkd")
-            except (ConnectionError, RuntimeError, OSError, ValueError) as error:
+            except ValueError as error:
+                raise UserError(f"run.runner_options: address = {shown(self._address)!r}: {error}") from None
+            except (ConnectionError, RuntimeError, OSError) as error:
                 at = shown(self._address)
                 where = f"the Ray cluster at {at} does not answer" if at else "Ray does not start"
                 raise TransientError(f"{where}: {error}") from None
@@ -141,12 +148,7 @@ class RayRunner(Runner):
                 actor.failed |= _is_loss(error)
                 if not actor.failed:
                     actor.units.remove(index)
-            if not outer.set_running_or_notify_cancel():
-                return
-            if isinstance(result, BaseException):
-                outer.set_exception(result)
-            else:
-                outer.set_result(result)
+            resolve(outer, result)
 
         inner.add_done_callback(done)
         return outer
@@ -234,6 +236,10 @@ def _amounts(resources: Mapping[str, float]) -> str:
             *([f"{memory / 1e9:,.4g} GB of memory"] if memory else []),
         ]
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_loss(error: BaseException | None) -> bool:

@@ -84,6 +84,16 @@ def make_unit(
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
 
 
+def forget() -> None:
+    """Free what this process keeps open: its run has no more units for it."""
+    global _open
+    with _lock:
+        _open = None
+        _numerics.close()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
 def _make(opener: Opener, environment: Environment, slot: int | None) -> Callable[[int], Made]:
     global _open
     with _lock:

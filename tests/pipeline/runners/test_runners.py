@@ -102,6 +102,8 @@ def test_a_cluster_that_does_not_answer(configure, monkeypatch):
     config = configure("dask", runner_options={"address": "tcp://127.0.0.1:9"})
     with pytest.raises(TransientError, match=r"Dask cluster at tcp://127\.0\.0\.1:9 does not answer"):
         cache(config)
+    with pytest.raises(UserError, match=r"runner_options: address = 'nothing://x': unknown address scheme"):
+        cache(configure("dask", runner_options={"address": "nothing://x"}))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,10 @@ def test_a_cluster_that_does_not_answer(configure, monkeypatch):
     [
         ("threads", {"address": "tcp://a:1"}, "runner 'threads' does not take 'address'"),
         ("ray", {"memory": "much"}, "memory = 'much': takes a size with its unit"),
+        ("ray", {"memory": 8}, "memory = 8: takes a size with its unit"),
+        ("ray", {"address": 1}, "address = 1: takes a text"),
+        ("ray", {"gpus_per_worker": "one"}, "gpus_per_worker = 'one': takes a number, 0 or above"),
+        ("dask", {"memory": "8 bananas"}, "memory = '8 bananas': takes a size with its unit, such as 8GB"),
         ("dask", {"gpus": 1}, r"runner 'dask' does not take 'gpus' \(takes address, device, memory, workers\)"),
     ],
 )

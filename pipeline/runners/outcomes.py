@@ -1,12 +1,27 @@
-"""What to say of units with which workers were lost."""
+"""What comes of a unit that was handed out: its report, an error, or that it was lost with its workers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from itertools import pairwise
 
 from pipeline.runners.base import Job
 from schemas.errors import BpkdError
+from schemas.manifest import ShardReport
+
+
+def resolve(future: Future[ShardReport], outcome: ShardReport | BaseException | None) -> None:
+    """Give a future its outcome, None where nobody makes it any more; it may have been cancelled meanwhile."""
+    if outcome is None:
+        future.cancel()
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        assert outcome is not None
+        future.set_result(outcome)
 
 
 def killed(job: Job, indices: Iterable[int], times: int) -> BpkdError:
