@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 VERSIONS = "run.versions"
 POOL_TYPE = "process"
+_FORBIDDEN = {*"/%&<>"}
+"""In names of Prefect."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,9 @@ def deploy(
     refuse_mixing(load_config(path, given))  # else the first night would find it out
     located = str(Path(path).resolve())
     _refuse_secrets(located, given)
+    for option, value in (("--name", name or config.run.name), ("--work-pool", work_pool)):
+        if _FORBIDDEN & {*value} or not value.strip():
+            raise UserError(f"{option} {value!r}: takes a name without any of {' '.join(sorted(_FORBIDDEN))}")
     server.configure()
     schedule = _schedule(cron, interval, timezone, paused)
     url = _require_server()
@@ -98,7 +103,7 @@ def deploy(
     return Deployment(
         name=f"distill/{deployed}",
         id=_register(config, deployed, schedule, work_pool, {"config": located, "overrides": given}),
-        server=url,
+        server=shown(url),
         schedule=_in_words(cron, interval, timezone),
         paused=paused,
         work_pool=work_pool,

@@ -43,15 +43,30 @@ def _may_be_secret(path: str) -> bool:
 def masked() -> Iterator[None]:
     """Hide secrets in the text of an error, which Prefect sends to its server with all that led to it.
 
-    It stays the same object.
+    It stays the same object, unless its text comes from something else than its arguments.
     """
     try:
         yield
     except Exception as error:
-        seen: BaseException | None = error
-        while seen is not None:
-            seen.args = tuple(shown(part) if isinstance(part, str) else part for part in seen.args)
-            if isinstance(seen, OSError) and isinstance(seen.filename, str):
-                seen.filename = shown(seen.filename)
-            seen = seen.__cause__ or seen.__context__
+        _mask(error)
+        if shown(str(error)) != str(error):
+            raise _stand_in(error) from None
         raise
+
+
+def _mask(error: BaseException) -> None:
+    """Mask an error and all that led to it."""
+    error.args = tuple(shown(part) if isinstance(part, str) else part for part in error.args)
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        error.filename = shown(error.filename)
+    before = error.__cause__ or error.__context__
+    if before is None:
+        return
+    _mask(before)
+    if shown(str(before)) != str(before):
+        error.__cause__ = _stand_in(before)
+
+
+def _stand_in(error: BaseException) -> RuntimeError:
+    """For an error whose text does not come from its arguments, such as the traceback of another process."""
+    return RuntimeError(f"{type(error).__name__}: {shown(str(error))}")

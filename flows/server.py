@@ -70,7 +70,7 @@ def started() -> Iterator[None]:
     # Imported before anything is done meanwhile: like torch it silences warnings, which two threads cannot at a time.
     from flows.watched import WatchedServer
 
-    problems: list[RuntimeError] = []
+    problems: list[Exception] = []
     # In a thread of its own, so that the main one hears Ctrl-C during the seconds that this takes.
     starter = Thread(target=_start, args=[WatchedServer(), problems], daemon=True)
     starter.start()
@@ -113,9 +113,9 @@ def without_heartbeats() -> Iterator[None]:
         yield
 
 
-def _start(server: WatchedServer, problems: list[RuntimeError]) -> None:
+def _start(server: WatchedServer, problems: list[Exception]) -> None:
     try:
         with interrupts_blocked():
             server.start()
-    except RuntimeError as error:
+    except Exception as error:  # such as a timeout of its client, which would end in this thread unseen
         problems.append(error)

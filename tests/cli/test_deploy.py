@@ -23,6 +23,9 @@ URL = "http://127.0.0.1:4200/api"
         (["--interval", "0"], "--interval"),
         (["--set", "data.train=s3://me:hunter2@bucket/x"], "data.train=s3://***@bucket/x: holds credentials"),
         (["--set", 'teacher.kwargs={token="hunter2"}'], "--set teacher.kwargs=***: may hold a secret"),
+        (["--name", "a/b"], "--name 'a/b': takes a name without any of % & / < >"),
+        (["--set", "run.name=R&D"], "--name 'R&D': takes a name without"),
+        (["--work-pool", "a&b"], "--work-pool 'a&b': takes a name without"),
         ([], "start one with `prefect server start`, then set PREFECT_API_URL=http://127.0.0.1:4200/api"),
     ],
 )
