@@ -76,5 +76,4 @@ def resolve_version(config: Config, progress: Progress, *, restart: bool = False
         return config
     from pipeline.versions import newest_version, open_version
 
-    version = open_version(config, progress, restart=restart) if stage == "cache" else newest_version(config)
-    return version.config
+    return open_version(config, progress, restart=restart) if stage == "cache" else newest_version(config)

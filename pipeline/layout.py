@@ -14,7 +14,7 @@ MADE_BY = {
 MAP = "embedding-map.safetensors"
 """Beside the manifest of the embeddings, and of a data set of perturbed text; absent where the map is the identity."""
 
-METRICS = "metrics.json"
+FIGURES = "metrics.json"
 """The figures of an evaluation."""
 
 TOKENIZER = "tokenizer.json"

@@ -1,4 +1,4 @@
-"""A run's directory as a whole: its config.toml, and throwing away what an earlier run left."""
+"""A run's directory as a whole: its config.toml, whether it is complete, the versions in it, and throwing it away."""
 
 from __future__ import annotations
 

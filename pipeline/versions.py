@@ -7,11 +7,10 @@ that was finished last. A version's `version.json` says what it is made from, an
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline import layout
-from pipeline.artifacts.identity import named_differences
+from pipeline.artifacts.identity import named_differences, without
 from pipeline.models import pick_device
 from pipeline.progress import Progress
 from pipeline.runs import RECORD, VERSION_NAME, is_complete, refuse_mixing, versions
@@ -35,28 +34,16 @@ _ANYWAY: dict[str, Any] = {
 """Settings that change nothing in what is made, or that stand in a version's record in another form."""
 
 
-@dataclass(frozen=True)
-class Version:
-    """One version of a run.
-
-    Attributes:
-        name: such as "v002".
-        config: of its run; `run.base` is the version that it takes over from.
-        is_new: it was begun just now.
-    """
-
-    name: str
-    config: Config
-    is_new: bool
-
-
-def open_version(config: Config, progress: Progress, *, restart: bool = False) -> Version:
-    """The version that a run under `run.versions` is to make, go on with, or find up to date.
+def open_version(config: Config, progress: Progress, *, restart: bool = False) -> Config:
+    """The config of the version that a run under `run.versions` is to make, go on with, or find up to date.
 
     Args:
         config: with `run.versions`.
         progress: told why a version is begun.
         restart: what the version holds is to be made anew, all of it.
+
+    Returns:
+        The config of its own run; its `run.base` is the version that it takes over from.
 
     Raises:
         UserError: data or models are wrong, or something else lies in `run.output`.
@@ -70,20 +57,20 @@ def open_version(config: Config, progress: Progress, *, restart: bool = False) -
         for name, record in records.items():
             if record["made_from"] == wanted and restart:
                 root.write(f"{name}/{RECORD}", _packed(None, wanted))
-                return Version(name, _config_of(config, name, None), is_new=False)
+                return _config_of(config, name, None)
             if record["made_from"] == wanted and _can_go_on(config, name, record):
-                return Version(name, _config_of(config, name, record["base"]), is_new=False)
+                return _config_of(config, name, record["base"])
         base = None if restart else _base(root, records, wanted)
         name = f"v{_number(names[-1]) + 1 if names else 1:03d}"
         if root.create(f"{name}/{RECORD}", _packed(base, wanted)):
             if records:
                 last = next(iter(records))
                 _explain(progress, name, last, records[last]["made_from"], wanted)
-            return Version(name, _config_of(config, name, base), is_new=True)
+            return _config_of(config, name, base)
 
 
-def newest_version(config: Config) -> Version:
-    """The version that was begun last.
+def newest_version(config: Config) -> Config:
+    """The config of the version that was begun last.
 
     Raises:
         UserError: there is none.
@@ -91,7 +78,7 @@ def newest_version(config: Config) -> Version:
     root = Folder(config.output)
     for name in reversed(versions(root)):
         if (record := _record(root, name)) is not None:
-            return Version(name, _config_of(config, name, record["base"]), is_new=False)
+            return _config_of(config, name, record["base"])
     raise UserError(f"{root.url} holds no version yet; begin one with `bpkd run CONFIG` or `bpkd cache CONFIG`")
 
 
@@ -120,8 +107,9 @@ def latest(root: Folder) -> str | None:
 def _can_go_on(config: Config, name: str, record: dict[str, Any]) -> bool:
     """Whether a version is finished, or what it takes over is still there."""
     base = record["base"]
-    logits = Folder(layout.teacher_logits(f"{config.output}/{base}"))
-    return base is None or is_complete(_config_of(config, name, None)) or logits.exists(MANIFEST)
+    if base is None or is_complete(_config_of(config, name, None)):
+        return True
+    return Folder(layout.teacher_logits(f"{config.output}/{base}")).exists(MANIFEST)
 
 
 def _base(root: Folder, records: dict[str, dict[str, Any]], wanted: dict[str, Any]) -> str | None:
@@ -136,15 +124,11 @@ def _base(root: Folder, records: dict[str, dict[str, Any]], wanted: dict[str, An
 
 def _mined_alike(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     """Whether two versions differ in nothing but the source, and in what comes after mining."""
-    return _but(found, "source", "eval", "export") == _but(wanted, "source", "eval", "export")
+    return without(found, "source", "eval", "export") == without(wanted, "source", "eval", "export")
 
 
 def _cached_alike(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     return bool(found["teacher"] == wanted["teacher"] and found["cache"] == wanted["cache"])
-
-
-def _but(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
 
 
 def _packed(base: str | None, made_from: dict[str, Any]) -> bytes:

@@ -77,3 +77,8 @@ def _short(value: Any) -> str:
     if re.fullmatch(r'"[0-9a-f]{64}"', text):  # enough of a hash to tell it from another
         return text[1:13]
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A fingerprint less some of its keys, as it is read back from a manifest."""
+    return dict(json.loads(json.dumps({name: value for name, value in values.items() if name not in names})))

@@ -83,7 +83,8 @@ def fit(
         segment: how long, and where in the schedule.
         state: changed in place.
         on_step: called after every step, for progress and checkpoints.
-        ranks: that share every batch. The steps, and the metrics of the epochs, do not depend on how many they are.
+        ranks: that share every batch. Which samples are in it does not depend on how many they are; neither do the
+            metrics, but for rounding, where the student has no batch norm and no dropout.
 
     Returns:
         `state`, finished.

@@ -88,9 +88,14 @@ def cache(
         samples.check_keys()
         work = _Teacher(config, samples, teacher, width, device)
         units = [Unit(shard_name(chunk.index), len(chunk)) for chunk in samples.chunks]
-        job = Job("cache", work.label, _Opener(config, expect(samples, teacher=teacher)), artifact.target())
+        job = Job(
+            "cache",
+            work.label,
+            _Opener(config, expect(samples, teacher=artifact.fingerprint["teacher"])),
+            artifact.target(),
+        )
         if (donor := cached_by_base(config, artifact.fingerprint)) is not None:
-            taken = donor.give(artifact, lambda *_: _observed(donor.manifest))
+            taken = donor.copy_into(artifact, lambda *_: _observed(donor.manifest))
             progress.say(f"cache: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
         with using(runner, config) as making, progress.task("cache", samples.size) as task:
             if making.elsewhere:

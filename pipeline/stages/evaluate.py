@@ -10,7 +10,7 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.layout import METRICS
+from pipeline.layout import FIGURES
 from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
@@ -84,10 +84,10 @@ def evaluate(
         if artifact.manifest is None:
             load_trained(url, model)
             figures, failures = _measure(config, samples, teacher, freeze(model), width, device, progress)
-            result = artifact.write(METRICS, json.dumps(figures, indent=1).encode(), samples=samples.size)
+            result = artifact.write(FIGURES, json.dumps(figures, indent=1).encode(), samples=samples.size)
             artifact.commit("result", [result], failures)
             artifact.finish(["result"])
-        measured: dict[str, float] = json.loads(artifact.folder.read(METRICS))
+        measured: dict[str, float] = json.loads(artifact.folder.read(FIGURES))
     return measured
 
 

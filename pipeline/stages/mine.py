@@ -121,7 +121,8 @@ class _Loop:
             elif manifest is None:
                 if round_ == 1 and config.run.base is not None:
                     self.progress.say(
-                        f"mine: all rounds are mined anew, as more than the source has changed since {config.run.base}"
+                        f"mine: all rounds are mined anew, as those of {config.run.base} are not finished, or differ "
+                        "in more than the source"
                     )
                 seed = derive_seed(config.run.seed, "opponent", round_)
                 setup, memory = self.setup, config.train.memory_mb
@@ -162,7 +163,7 @@ class _Loop:
         opener = MineOpener(config, self.cache_url, round_, opponent, self.expected)
         job = Job(title, partial(setup.make, round_), opener, artifact.target())
         if self.base is not None:
-            taken = self.base.auxiliary[round_ - 1].give(artifact, partial(_taken, units))
+            taken = self.base.auxiliary[round_ - 1].copy_into(artifact, partial(_taken, units))
             self.progress.say(f"{title}: {taken:,} of {len(units):,} shards taken over from {config.run.base}")
         total = sum(unit.samples for unit in units)
         with frozen(setup.student), self.progress.task(title, total) as task:
@@ -188,7 +189,6 @@ def _open(config: Config, cache_url: str, restart: bool, progress: Progress, run
     samples = open_samples(config)
     teacher, student, _ = open_pair(config, samples, device)
     cache = require_cache(cache_url, config, samples, teacher)
-    expected = expect(samples, student=student, teacher=teacher)
     embeddings = _embeddings(config, teacher, student, restart, progress)
     fingerprint: dict[str, Any] = {
         "cache": identity(cache),
@@ -202,6 +202,7 @@ def _open(config: Config, cache_url: str, restart: bool, progress: Progress, run
         **({"embeddings": identity(embeddings.manifest)} if embeddings else {}),
     }
     base = _base(config, fingerprint, restart)
+    expected = expect(samples, student=fingerprint["student"], teacher=cache.fingerprint["teacher"])
     setup = set_up(config, samples, teacher, student, embeddings.map if embeddings else None, cache_url, cache, device)
     if runner.elsewhere:
         leave_device(setup.teacher)

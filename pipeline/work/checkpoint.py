@@ -36,7 +36,7 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None
 
 
 @dataclass(frozen=True)
-class Own:
+class RankState:
     """What a rank has of its own.
 
     Attributes:
@@ -48,12 +48,12 @@ class Own:
     sums: dict[str, float]
 
 
-def own(state: State, device: torch.device) -> Own:
+def rank_state(state: State, device: torch.device) -> RankState:
     """What this rank has of its own now."""
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         random["cuda"] = torch.cuda.get_rng_state(device)
-    return Own(random, {name: float(value) for name, value in state.sums.items()})
+    return RankState(random, {name: float(value) for name, value in state.sums.items()})
 
 
 def pack(
@@ -61,12 +61,12 @@ def pack(
     optimizer: torch.optim.Optimizer,
     state: State,
     device: torch.device,
-    others: Sequence[Own] = (),
+    others: Sequence[RankState] = (),
 ) -> bytes:
     """All that `unpack` needs to go on as if nothing had happened; `others` are the ranks from 1 on."""
     tensors = {f"model.{name}": value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     tensors |= pack_optimizer(optimizer)
-    first = own(state, device)
+    first = rank_state(state, device)
     tensors |= {f"random.{name}": value for name, value in first.random.items()}
     metadata = {"state": json.dumps(asdict(replace(state, sums=dict(first.sums))))}
     if others:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pipeline.models import AnyModel, weights_sha256
+from pipeline.artifacts.identity import without
+from pipeline.models import AnyModel
 from pipeline.sources import Samples
 from pipeline.storage import sha256
-from pipeline.work.setup import Role, model_settings
+from pipeline.work.setup import Role, identify_model
 from schemas.errors import UserError
 
 _SAME = "must lead to the same for all workers"
@@ -64,7 +67,12 @@ class Expected:
         Raises:
             UserError: it is something else.
         """
-        found = expect(samples, teacher=teacher, student=student)
+        config = samples.config
+        found = expect(
+            samples,
+            teacher=identify_model(config, "teacher", teacher) if teacher is not None else None,
+            student=identify_model(config, "student", student) if student is not None else None,
+        )
         if (found.samples, found.chunks) != (self.samples, self.chunks):
             raise UserError(
                 f"a worker finds {found.samples:,} samples in {found.chunks:,} shards where the run has "
@@ -78,13 +86,15 @@ class Expected:
             wanted.require(here)
 
 
-def expect(samples: Samples, *, teacher: AnyModel | None = None, student: AnyModel | None = None) -> Expected:
-    """What a worker is to find."""
-    given: tuple[tuple[Role, AnyModel | None], ...] = (("student", student), ("teacher", teacher))
-    models = tuple(_expect_model(samples, role, model) for role, model in given if model is not None)
+def expect(
+    samples: Samples, *, teacher: Mapping[str, Any] | None = None, student: Mapping[str, Any] | None = None
+) -> Expected:
+    """What a worker is to find; models as `identify_model` tells them."""
+    given: tuple[tuple[Role, Mapping[str, Any] | None], ...] = (("student", student), ("teacher", teacher))
+    models = tuple(_expect_model(role, model) for role, model in given if model is not None)
     return Expected(len(samples.chunks), samples.size, samples.listing_sha256(), models)
 
 
-def _expect_model(samples: Samples, role: Role, model: AnyModel) -> ExpectedModel:
-    settings = json.dumps(model_settings(samples.config, role, model), sort_keys=True)
-    return ExpectedModel(role, weights_sha256(model), sha256(settings.encode()))
+def _expect_model(role: Role, model: Mapping[str, Any]) -> ExpectedModel:
+    settings = json.dumps(without(model, "sha256"), sort_keys=True)
+    return ExpectedModel(role, model["sha256"], sha256(settings.encode()))

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.failures import read_reports
-from pipeline.artifacts.identity import identity
+from pipeline.artifacts.identity import identity, without
 from pipeline.shards.parts import shard_name
 from pipeline.sources.chunks import count_chunks, shared_chunks
 from pipeline.storage import Folder, sha256
@@ -44,7 +44,7 @@ class Donor:
     manifest: Manifest
     shards: Mapping[int, int]
 
-    def give(self, artifact: Artifact, details: Details) -> int:
+    def copy_into(self, artifact: Artifact, details: Details) -> int:
         """Commit every shard that is neither committed yet nor to be tried again; how many these were."""
         folder = Folder(self.url)
         entries = {file.path: file for file in self.manifest.files}
@@ -94,7 +94,7 @@ def cached_by_base(config: Config, fingerprint: Mapping[str, Any]) -> Donor | No
         return None
     url = layout.teacher_logits(config.locate(config.run.base))
     manifest = _finished(url, config)
-    if _but(manifest.fingerprint, "source") != _but(fingerprint, "source"):
+    if without(manifest.fingerprint, "source") != without(fingerprint, "source"):
         return None
     source = manifest.fingerprint["source"]
     shards = shared_chunks(fingerprint["source"], source)
@@ -143,10 +143,5 @@ def _finished(url: str, config: Config) -> Manifest:
 
 def _mining(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """What an opponent was made from, but for the source and what came of it in earlier runs."""
-    cache = _but(fingerprint["cache"], "source", "files")
-    return {**_but(fingerprint, "earlier", "base"), "cache": cache}
-
-
-def _but(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    kept = {name: value for name, value in values.items() if name not in names}
-    return dict(json.loads(json.dumps(kept)))
+    cache = without(fingerprint["cache"], "source", "files")
+    return {**without(fingerprint, "earlier", "base"), "cache": cache}

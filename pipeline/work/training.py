@@ -21,7 +21,7 @@ from pipeline.progress import Progress
 from pipeline.seeds import derive_seed
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
-from pipeline.work.checkpoint import own, pack, pack_optimizer, unpack, unpack_optimizer
+from pipeline.work.checkpoint import pack, pack_optimizer, rank_state, unpack, unpack_optimizer
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -123,7 +123,7 @@ def train_segment(
             def on_step(state: State) -> None:
                 task.advance(1, **_figures(state))
                 if state.step % train.checkpoint_every == 0 and state.step < part.steps:
-                    others = ranks.gather(own(state, device))[1:]
+                    others = ranks.gather(rank_state(state, device))[1:]
                     ranks.first(
                         lambda: artifact.save_state(CHECKPOINT, pack(student, optimizer, state, device, others))
                     )

@@ -8,7 +8,7 @@ from torch import nn
 
 from pipeline.distill.loop import State
 from pipeline.distill.optim import make_optimizer
-from pipeline.work.checkpoint import Own, own, pack, unpack
+from pipeline.work.checkpoint import RankState, pack, rank_state, unpack
 
 CPU = torch.device("cpu")
 
@@ -17,10 +17,10 @@ NET = nn.Linear(2, 2)
 PARTS = NET, make_optimizer("adamw", NET.parameters(), lr=0.1, weight_decay=0.0, momentum=0.0)
 
 
-def rank(number: int) -> Own:
+def rank(number: int) -> RankState:
     """What a rank has whose draws follow from its number, and whose losses sum to it."""
     torch.manual_seed(number)
-    return own(State(sums={"loss": torch.tensor(float(number)), "steps": 2}), CPU)
+    return rank_state(State(sums={"loss": torch.tensor(float(number)), "steps": 2}), CPU)
 
 
 def saved(ranks: int) -> bytes:

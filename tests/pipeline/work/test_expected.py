@@ -10,7 +10,7 @@ import pytest
 from pipeline.models import pick_device
 from pipeline.sources import open_samples
 from pipeline.work.expected import expect
-from pipeline.work.setup import open_pair
+from pipeline.work.setup import identify_model, open_pair
 from schemas.config import parse_config
 from schemas.errors import UserError
 
@@ -68,7 +68,7 @@ HERE = {"files": {"a.npz": 8, "b.npz": 8}}
 def test_other_inputs_are_refused(tmp_path, there, said):
     write(tmp_path, **HERE)
     samples, teacher = inputs(tmp_path)
-    expected = expect(samples, teacher=teacher)
+    expected = expect(samples, teacher=identify_model(samples.config, "teacher", teacher))
     write(tmp_path, **there)
     found, other = inputs(tmp_path)
     if said is None:
@@ -81,7 +81,7 @@ def test_other_inputs_are_refused(tmp_path, there, said):
 def test_other_weights_are_refused(tmp_path):
     write(tmp_path, **HERE)
     samples, teacher = inputs(tmp_path)
-    expected = expect(samples, teacher=teacher)
+    expected = expect(samples, teacher=identify_model(samples.config, "teacher", teacher))
     next(teacher.parameters()).data.fill_(0.1)
     with pytest.raises(UserError, match="a worker's teacher has other weights than the run's"):
         expected.require(samples, teacher=teacher)
