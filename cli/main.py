@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import NoReturn
 
 import click
@@ -15,6 +17,7 @@ from cli.lazy import LazyGroup
 from cli.options import common
 from cli.ranks import only_train, quiet_but_first
 from cli.settings import Settings
+from pipeline.interrupts import end_reason
 from pipeline.work.launch import ElsewhereError, RankError, local_rank, rank, world_size
 from schemas.errors import BpkdError
 from schemas.urls import shown
@@ -36,6 +39,8 @@ COMMANDS = {
 }
 
 INTERRUPTED = 130
+PARTING = 10
+"""Seconds from the end of a command to that of its process, at most."""
 
 # How long an OpenMP thread spins before it sleeps, read when torch is imported. GNU's own limit lets the threads of a
 # small net spin against whatever else the machine does, which costs it most of its speed; this one costs nothing
@@ -91,7 +96,7 @@ def main(
             return 1
         except BaseException as error:
             # Some libraries make another error of an interrupt, for one that comes while they are imported.
-            return _failed(KeyboardInterrupt() if interrupted.is_set() else error, settings)
+            return _failed(_interrupt() if interrupted.is_set() else error, settings)
     return code if isinstance(code, int) else 0
 
 
@@ -133,16 +138,24 @@ def entry() -> NoReturn:
     settings = Settings()
 
     def leave() -> NoReturn:
-        _end(_failed(KeyboardInterrupt(), settings))
+        _end(_failed(_interrupt(), settings))
 
     code = main(settings=settings, leave=leave)
-    if code == INTERRUPTED:
+    if code == INTERRUPTED or end_reason():
         _end(code)
+    # What Prefect has left to tell a server that does not listen must not hold the process.
+    Thread(target=_end, args=[code, PARTING], daemon=True).start()
     sys.exit(code)
 
 
-def _end(code: int) -> NoReturn:
+def _interrupt() -> BaseException:
+    """What ended the work from outside."""
+    return end_reason() or KeyboardInterrupt()
+
+
+def _end(code: int, after: float = 0) -> NoReturn:
     """End without waiting for threads: some are in the middle of a shard, Prefect's tell a server what happened."""
+    time.sleep(after)
     end_children()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -75,8 +75,9 @@ def _run_flow(config: Config, path: str, overrides: Sequence[str], progress: Pro
         progress.say("starting Prefect; bpkd run --direct does the same without it")
     with server.started():
         from flows.distill import distill  # brings torch with it
+        from flows.lost import ended_if_lost
 
     # Nobody but this process looks after a server of its own.
     context = run_context(config, progress, versioned=versioned)
-    with context, server.without_heartbeats() if embedded else nullcontext():
+    with context, ended_if_lost(), server.without_heartbeats() if embedded else nullcontext():
         return distill(shown(path or config.output), [shown_override(override) for override in overrides])

@@ -6,6 +6,7 @@ imported before `prefect`.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ DEFAULTS = {
     # Progress is ours to show. Prefect's lines, and the traceback of a stage that failed, still reach its server.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
 }
 
@@ -40,6 +42,8 @@ def configure() -> None:
     """Set the defaults in this process's environment, from which Prefect and its server read them."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Else Prefect prints what it cannot send to a server's log.
+    logging.raiseExceptions = False
 
 
 def is_named() -> bool:

@@ -14,6 +14,8 @@ import pytest
 
 SCRIPT = """
 import os, sys, time, types
+import flows.lost
+flows.lost.EVERY, flows.lost.REFUSED = 0.1, 0.5
 from cli.main import entry
 
 def cache(config, **inputs):
@@ -55,6 +57,17 @@ def test_ctrl_c_ends_the_run_and_its_server(run: subprocess.Popen[str]) -> None:
     assert not [child for child in children if child.is_running()]
     with pytest.raises(ProcessLookupError):  # nothing is left in its group
         os.killpg(run.pid, 0)
+
+
+def test_a_run_whose_server_has_gone_says_so_and_ends(run: subprocess.Popen[str]) -> None:
+    (server,) = (child for child in psutil.Process(run.pid).children() if "uvicorn" in child.cmdline())
+    server.kill()
+    _, err = run.communicate()
+    assert run.returncode == 1
+    started, said = (line for line in err.splitlines() if line)
+    assert started == STARTING
+    assert said.startswith("error: the Prefect server at http://127.0.0.1:")
+    assert said.endswith("or go on without Prefect: bpkd run --direct")
 
 
 def test_a_run_that_is_killed_takes_its_server_with_it(run: subprocess.Popen[str]) -> None:
