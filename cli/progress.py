@@ -85,7 +85,12 @@ class Counter:
         self._total, self._unit = total, unit
         self._began = self._drawn = time.monotonic()
         self._figures: dict[str, float] = {}
-        self.done = 0
+        self.done = self._before = 0
+
+    def skip(self, amount: int, **figures: float) -> None:
+        """`amount` units were done before: they count, but not for the rate."""
+        self._before += amount
+        self.advance(amount, **figures)
 
     def advance(self, amount: int = 1, **figures: float) -> None:
         """`amount` more units are done; `figures` are the latest means."""
@@ -104,15 +109,18 @@ class Counter:
         return f"{self.done:,} of {self._total:,} {self._unit}"
 
     def summary(self) -> str:
-        """For example `500 samples in 0.4 s (1,250/s) gap=3.2`."""
+        """For example `500 samples in 0.4 s (1,250/s) gap=3.2`, or `500 samples, 400 of them from before, in ...`."""
         done = decimal(self.done) if self._unit == BYTES else f"{self.done:,} {self._unit}"
-        return f"{done} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
+        if self._before and self._before == self.done:
+            return f"{done}, all from before {self._shown_figures()}".rstrip()
+        before = f", {self._before:,} of them from before," if self._before else ""
+        return f"{done}{before} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
 
     def _rate(self) -> str:
-        rate = self.done / max(self._seconds(), 1e-9)
+        rate = (self.done - self._before) / max(self._seconds(), 1e-9)
         if self._unit == BYTES:
             return f"{decimal(int(rate))}/s"
         return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"

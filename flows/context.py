@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.progress import Progress
-from pipeline.runs import refuse_mixing
+from pipeline.runs import VERSION_NAME, refuse_mixing
 from schemas.config import Config
 
 if TYPE_CHECKING:
@@ -25,12 +25,20 @@ class RunContext:
         progress: where its stages report.
         runner: makes their shards.
         versioned: it is one of several versions, and known to be made from what the config names now.
+        name: of the run, or of the deployment that it is of.
     """
 
     config: Config
     progress: Progress
     runner: Runner
     versioned: bool = False
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """For people: the name, and the version where there are several."""
+        last = self.config.output.rpartition("/")[2]
+        return f"{self.name} · {last}" if self.versioned and VERSION_NAME.fullmatch(last) else self.name
 
 
 _current: ContextVar[RunContext | None] = ContextVar("run", default=None)
@@ -42,7 +50,9 @@ def current_run() -> RunContext | None:
 
 
 @contextmanager
-def run_context(config: Config, progress: Progress, *, versioned: bool = False) -> Iterator[RunContext]:
+def run_context(
+    config: Config, progress: Progress, *, versioned: bool = False, name: str | None = None
+) -> Iterator[RunContext]:
     """Let the flows that are called within work on this run, with one runner for all of them.
 
     Raises:
@@ -51,7 +61,7 @@ def run_context(config: Config, progress: Progress, *, versioned: bool = False) 
     from pipeline.runners import make_runner
 
     with make_runner(config) as runner:
-        run = RunContext(config, progress, runner, versioned)
+        run = RunContext(config, progress, runner, versioned, name or config.run.name)
         token = _current.set(run)
         try:
             yield run

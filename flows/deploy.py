@@ -88,9 +88,10 @@ def deploy(
     refuse_mixing(load_config(path, given))  # else the first night would find it out
     located = str(Path(path).resolve())
     _refuse_secrets(located, given)
-    for option, value in (("--name", name or config.run.name), ("--work-pool", work_pool)):
+    deployed = config.run.name if name is None else name
+    for option, value in (("--name", deployed), ("--work-pool", work_pool)):
         if _FORBIDDEN & {*value} or not value.strip():
-            raise UserError(f"{option} {value!r}: takes a name without any of {' '.join(sorted(_FORBIDDEN))}")
+            raise UserError(f"{option} {value!r}: takes a name, without any of {' '.join(sorted(_FORBIDDEN))}")
     server.configure()
     schedule = _schedule(cron, interval, timezone, paused)
     url = _require_server()
@@ -99,7 +100,6 @@ def deploy(
 
     with get_client(sync_client=True) as client:
         pool_type, created = _pool(client, work_pool)
-    deployed = name or config.run.name
     return Deployment(
         name=f"distill/{deployed}",
         id=_register(config, deployed, schedule, work_pool, {"config": located, "overrides": given}),
@@ -147,7 +147,9 @@ def _schedule(cron: str | None, interval: float | None, timezone: str | None, pa
         wrong = {part for problem in error.errors() for part in problem["loc"]}
         if "timezone" in wrong:
             raise UserError(f'--timezone "{timezone}": no such zone; takes names such as Europe/Berlin') from None
-        raise UserError(f'--cron "{cron}": takes five fields, such as "0 2 * * *" for every night at two') from None
+        raise UserError(
+            f'--cron "{cron}": takes minute, hour, day of month, month and weekday; every night at two is "0 2 * * *"'
+        ) from None
     return Cron(cron, timezone=timezone, active=not paused)
 
 

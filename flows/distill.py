@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import Flow, flow
 from prefect.context import FlowRunContext
+from prefect.runtime import deployment
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_chain, wait_fixed
 from tenacity.wait import wait_base
 
@@ -39,7 +40,7 @@ def _opened(config: str, overrides: Sequence[str], stage: str = "cache") -> Iter
         return
     progress, given = Logged(), load_config(config, overrides)
     found = _again("data and models", progress)(resolve_version, given, progress, stage=stage)
-    with run_context(found, progress, versioned=given.run.versions) as loaded:
+    with run_context(found, progress, versioned=given.run.versions, name=deployment.name) as loaded:
         yield loaded
 
 
@@ -48,7 +49,9 @@ def _name(stage: str = "") -> Callable[[], str]:
 
     def name() -> str:
         if (current := current_run()) is not None:
-            run = current.config.run.name
+            run = current.title
+        elif deployment.name:
+            run = deployment.name
         else:
             context = FlowRunContext.get()
             parameters = (context.parameters if context else None) or {}
@@ -99,7 +102,7 @@ def distill(config: str, overrides: list[str] = []) -> Outcome:  # noqa: B006
             else:
                 with server.without_heartbeats():
                     outcome = follow(run.config, lambda stage: STAGES[stage](config, overrides))
-            record_outcome(outcome, run.config.run.name)
+            record_outcome(outcome, run.name, run.title)
             if done and not handed_over:
                 run.progress.say(UP_TO_DATE)
             return outcome
@@ -107,9 +110,8 @@ def distill(config: str, overrides: list[str] = []) -> Outcome:  # noqa: B006
 
 def _perform(stage: str, run: RunContext) -> Any:
     """One stage, tried again as a whole: it goes on where it stopped."""
-    name = run.config.run.name
-    again = _again(stage, run.progress)
-    return again(perform, stage, run.config, progress=Recorded(run.progress, name), runner=Tracked(run.runner, name))
+    recorded, tracked = Recorded(run.progress, run.name, run.title), Tracked(run.runner, run.title)
+    return _again(stage, run.progress)(perform, stage, run.config, progress=recorded, runner=tracked)
 
 
 def _again(what: str, progress: Progress) -> Retrying:

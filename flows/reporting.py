@@ -67,11 +67,12 @@ class Recorded:
 
     Args:
         inner: where it goes.
-        run_name: of the run, for the keys.
+        name: of the run or deployment, for the keys: what comes later has the same.
+        title: of this run, for people.
     """
 
-    def __init__(self, inner: Progress, run_name: str) -> None:
-        self._inner, self._run_name = inner, run_name
+    def __init__(self, inner: Progress, name: str, title: str) -> None:
+        self._inner, self._name, self._title = inner, name, title
 
     @contextmanager
     def task(self, title: str, total: int, unit: str = "samples") -> Iterator[Task]:
@@ -79,7 +80,7 @@ class Recorded:
         with self._inner.task(title, total, unit) as task:
             counter.inner = task
             # In a thread of its own, so that no work waits for a server.
-            arguments = (counter, ended, _key(self._run_name, title), f"{self._run_name} · {title}, {total:,} {unit}")
+            arguments = (counter, ended, _key(self._name, title), f"{self._title} · {title}, {total:,} {unit}")
             thread = Thread(target=copy_context().run, args=[_follow, *arguments], name="bpkd-progress", daemon=True)
             thread.start()
             try:
@@ -112,6 +113,12 @@ class _Counter:
         if self.inner is not None:
             self.inner.advance(amount, **figures)
 
+    def skip(self, amount: int, **figures: float) -> None:
+        self.done += amount
+        self._figures.update(figures)
+        if self.inner is not None:
+            self.inner.skip(amount, **figures)
+
     @property
     def percent(self) -> float:
         return min(100.0, 100.0 * self.done / self._total) if self._total else 100.0
@@ -124,8 +131,8 @@ def _follow(counter: _Counter, ended: Event, key: str, description: str) -> None
     """Keep a progress artifact up to date until the task ends."""
 
     def follow() -> None:
+        recorded = counter.done  # before its share is asked for, as it goes on meanwhile
         artifact = cast(UUID, create_progress_artifact(counter.percent, key=key, description=shown(description)))
-        recorded = counter.done
         while not ended.wait(EVERY):
             if counter.done != recorded:
                 recorded = counter.done
@@ -136,8 +143,8 @@ def _follow(counter: _Counter, ended: Event, key: str, description: str) -> None
     _try(follow)
 
 
-def record_outcome(outcome: Outcome, run_name: str) -> None:
-    """Show in Prefect what a run has made: two tables, and links to data set and student."""
+def record_outcome(outcome: Outcome, name: str, title: str) -> None:
+    """Show in Prefect what a run has made: two tables, and links to data set and student. Names as for `Recorded`."""
     rows = [
         {
             "artifact": manifest.artifact,
@@ -148,13 +155,13 @@ def record_outcome(outcome: Outcome, run_name: str) -> None:
         }
         for url, manifest in outcome.artifacts
     ]
-    _try(lambda: create_table_artifact(rows, key=_key(run_name, "artifacts"), description=f"what {run_name} has made"))
+    _try(lambda: create_table_artifact(rows, key=_key(name, "artifacts"), description=f"what {title} has made"))
     if outcome.evaluation is not None:
         figures = [{"figure": name, "value": value} for name, value in outcome.evaluation.items()]
-        said = f"the student of {run_name} on held-out data"
-        _try(lambda: create_table_artifact(figures, key=_key(run_name, "evaluation"), description=said))
-    for name, url in (("data set", layout.dataset(outcome.url)), ("student", layout.student(outcome.url))):
-        _link(url, _key(run_name, name), f"{name} of {run_name}")
+        said = f"the student of {title} on held-out data"
+        _try(lambda: create_table_artifact(figures, key=_key(name, "evaluation"), description=said))
+    for what, url in (("data set", layout.dataset(outcome.url)), ("student", layout.student(outcome.url))):
+        _link(url, _key(name, what), f"{what} of {title}")
 
 
 def _link(url: str, key: str, description: str) -> None:

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from pipeline.interrupts import interrupts_blocked
-from schemas.errors import BpkdError
+from schemas.errors import BpkdError, UserError
 from schemas.urls import shown
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def require(remedy: str) -> str:
         remedy: what to do where it does not answer.
 
     Raises:
+        UserError: there is something else.
         BpkdError: it does not answer.
     """
     from prefect.client.orchestration import get_client
@@ -101,6 +102,8 @@ def require(remedy: str) -> str:
     with get_client(sync_client=True) as client:
         problem = client.api_healthcheck()
     if problem is not None:
+        if "404" in str(problem) and not url.rstrip("/").endswith("/api"):
+            raise UserError(f"PREFECT_API_URL: there is no Prefect server at {shown(url)}; its address ends in /api")
         raise BpkdError(f"the Prefect server at {shown(url)} does not answer ({problem}); {remedy}")
     return url
 

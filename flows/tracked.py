@@ -31,13 +31,13 @@ class Tracked(Runner):
 
     Args:
         inner: does the work.
-        run_name: of the run, for the names of the tasks.
+        title: of the run, for the names of the tasks.
     """
 
-    def __init__(self, inner: Runner, run_name: str) -> None:
+    def __init__(self, inner: Runner, title: str) -> None:
         super().__init__()
         self.elsewhere = inner.elsewhere
-        self._inner, self._run_name = inner, run_name
+        self._inner, self._title = inner, title
         self._group_of: dict[int, _Group] = {}
 
     @property
@@ -50,7 +50,7 @@ class Tracked(Runner):
 
     def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
         size = math.ceil(len(todo) / GROUPS) or 1
-        title = f"{self._run_name} · {job.name}"
+        title = f"{self._title} · {job.name}"
         groups = [_Group(title, todo[start : start + size]) for start in range(0, len(todo), size)]
         self._group_of = {index: group for group in groups for index in group.units}
         patience = JOIN / 10

@@ -10,6 +10,9 @@ class Task(Protocol):
     def advance(self, amount: int = 1, **figures: float) -> None:
         """`amount` more units are done; `figures` are the latest means, for example gap=3.2."""
 
+    def skip(self, amount: int, **figures: float) -> None:
+        """`amount` units were done before: they count, but not for the rate."""
+
 
 class Progress(Protocol):
     def task(self, title: str, total: int, unit: str = "samples") -> AbstractContextManager[Task]:
@@ -21,6 +24,9 @@ class Progress(Protocol):
 
 class _SilentTask:
     def advance(self, amount: int = 1, **figures: float) -> None:
+        pass
+
+    def skip(self, amount: int, **figures: float) -> None:
         pass
 
 

@@ -189,6 +189,15 @@ def _explain(progress: Progress, name: str, last: str, found: dict[str, Any], wa
         count = len(new) - len(old)
         progress.say(f"version {name}: {count:,} new {'file' if count == 1 else 'files'} in the source since {last}")
         return
+    missing = [file for file in old if file not in new]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        progress.say(f"version {name}: {missing[0]}{more} of {last} is no longer in the source")
+        return
     changed = named_differences(found, wanted) or ["something"]
-    more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-    progress.say(f"version {name}: {changed[0]}{more} is another than in {last}")
+    own = {"teacher": "the teacher's weights", "student": "the weights that the student starts from"}
+    for role, weights in own.items():
+        if weights in changed and any(part == "run.seed" or part.startswith(f"{role}.") for part in changed):
+            changed.remove(weights)  # another setting has made others
+    listed = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    progress.say(f"version {name}: {listed} {'is' if len(changed) == 1 else 'are'} not as in {last}")

@@ -32,6 +32,12 @@ def in_bytes(size: str) -> float:
     return float(match[1]) * _UNITS[match[2].upper()]
 
 
+def _size_or_none(size: str) -> str:
+    if size != "0":
+        in_bytes(size)
+    return size
+
+
 def _named(known: Registry) -> Any:
     """A string that names an entry of a registry or the user's own `package.module:Name`."""
     check: Callable[[str], str] = known.check
@@ -47,7 +53,7 @@ class Section(BaseModel):
 
 class RunConfig(Section):
     name: str = Field("distill", min_length=1, description="of the run, kept in the data set's provenance")
-    output: str = Field(description="directory or fsspec URL that receives every artifact of the run")
+    output: str = Field(min_length=1, description="directory or fsspec URL that receives every artifact of the run")
     seed: int = Field(0, ge=0, description="all randomness is derived from this number")
     rounds: int = Field(5, ge=0, le=2**53, description="min-max rounds; 0 is plain distillation")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
@@ -75,9 +81,9 @@ class RunConfig(Section):
         description="keep versions side by side in output: v001, v002, ...; where the source has grown or a model is "
         "another, the next one is begun, with the last as its base",
     )
-    disk_cache: str = Field(
+    disk_cache: Annotated[str, AfterValidator(_size_or_none)] = Field(
         "0",
-        pattern=rf"^(0|{_BYTES[1:-1]})$",
+        json_schema_extra={"pattern": rf"^(0|{_BYTES[1:-1]})$"},
         description='room on the local disk for copies of remote shards, as "20GB"; 0: none',
     )
 

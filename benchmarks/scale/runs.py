@@ -102,6 +102,8 @@ class StepTimes:
 class _Steps:
     times: list[float]
 
+    def skip(self, amount: int, **figures: float) -> None: ...
+
     def advance(self, amount: int = 1, **figures: float) -> None:
         if amount:
             self.times.append(time.perf_counter())

@@ -13,6 +13,8 @@ from cli.results import print_json
 if TYPE_CHECKING:
     from flows.deploy import Deployment
 
+_SECONDS = click.FloatRange(min=1, max=366 * 24 * 3600)
+
 
 @click.command(
     epilog=example('bpkd deploy config.toml --cron "0 2 * * *" --timezone Europe/Berlin', "bpkd deploy config.toml")
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("path", metavar="CONFIG", type=click.Path())
 @click.option("--name", help="Of the deployment; by default run.name.")
 @click.option("--cron", metavar="CRON", help='When to run, as five fields: "0 2 * * *" is every night at two.')
-@click.option("--interval", metavar="SECONDS", type=click.FloatRange(min=1), help="Run every so many seconds instead.")
+@click.option("--interval", metavar="SECONDS", type=_SECONDS, help="Run every so many seconds instead.")
 @click.option("--timezone", metavar="ZONE", help="Of --cron, such as Europe/Berlin; by default UTC.")
 @click.option("--work-pool", default="bpkd", show_default=True, help="Whose workers run it; made where it is missing.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the config.")

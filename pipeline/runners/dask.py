@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Iterable
@@ -47,6 +48,8 @@ class DaskRunner(Runner):
         require_extra("distributed", "dask")
         self._count, self._device = workers, device
         self._address, self._memory = option_address(address), option_bytes(memory)
+        if self._address and not re.search(r":\d+/?$|^inproc://", self._address):
+            raise UserError(f"run.runner_options: address = {shown(address)!r}: takes tcp://HOST:PORT of a scheduler")
         self._cluster: Any = None
         self._client: Any = None
         self._job: Job | None = None
@@ -59,8 +62,9 @@ class DaskRunner(Runner):
 
     def _start(self) -> int:
         distributed: Any = import_module("distributed")
+        self._check_scheme()
         self._environment = Environment.here(self._device)
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is raised, too
+        _silence()
         # The thread that starts it, for its first process, has interrupts unblocked from then on.
         resource_tracker.ensure_running()
         with interrupts_blocked():
@@ -78,12 +82,19 @@ class DaskRunner(Runner):
                     self._cluster or self._address, timeout=PATIENCE, set_as_default=False
                 )
                 self._client.wait_for_workers(1, timeout=PATIENCE)
-            except ValueError as error:
-                raise UserError(f"run.runner_options: address = {shown(self._address)!r}: {error}") from None
-            except (OSError, TimeoutError, RuntimeError) as error:
+            except (OSError, TimeoutError, ValueError, RuntimeError) as error:
                 where = f"the Dask cluster at {shown(self._address)}" if self._address else "Dask on this machine"
                 raise TransientError(f"{where} does not answer: {error}") from None
         return self._count_workers() if self._count == "all" else self._count
+
+    def _check_scheme(self) -> None:
+        """A client that cannot be built would wait a minute for what it has not begun."""
+        scheme, separator, _ = self._address.partition("://")
+        try:
+            if separator:
+                import_module("distributed.comm.registry").get_backend(scheme)
+        except ValueError as error:
+            raise UserError(f"run.runner_options: address = {shown(self._address)!r}: {error}") from None
 
     @property
     def ahead(self) -> int:
@@ -135,6 +146,13 @@ class DaskRunner(Runner):
             with suppress(OSError, TimeoutError):  # of a cluster that is lost
                 if started is not None:
                     started.close(timeout=GRACE)
+
+
+def _silence() -> None:
+    """What Dask has to say is raised, too. Its own configuration has given each of its loggers a level."""
+    for name in [*logging.root.manager.loggerDict]:
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _make(opener: Any, target: Any, index: int, environment: Environment, own: bool) -> ShardReport:

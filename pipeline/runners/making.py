@@ -31,7 +31,7 @@ def make_units(
             whoever makes it and when.
         runner: has them made.
         task: progress, advanced by each unit's samples.
-        figures: of a report, for the progress.
+        figures: means over a report's samples, for the progress.
         say: told where workers are started, which takes seconds.
 
     Returns:
@@ -44,10 +44,10 @@ def make_units(
     """
     if len(units) > MAX_FILES:
         raise UserError(f"{len(units):,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size")
-    todo = []
+    todo, means = [], _Means()
     for index, unit in enumerate(units):
         if artifact.done(unit.name):
-            task.advance(unit.samples, **figures(artifact.report(unit.name)))
+            task.skip(unit.samples, **means.add(unit.samples, figures(artifact.report(unit.name))))
         else:
             todo.append(index)
     if todo:
@@ -57,5 +57,18 @@ def make_units(
         with closing(runner.run(job, todo)) as making:
             for index, made in making:
                 report = artifact.commit(units[index].name, made.files, made.failures, made.details)
-                task.advance(units[index].samples, **figures(report))
+                task.advance(units[index].samples, **means.add(units[index].samples, figures(report)))
     return [artifact.report(unit.name) for unit in units]
+
+
+class _Means:
+    """Means over all units so far, each of which counts by its samples."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[float, int]] = {}
+
+    def add(self, samples: int, figures: dict[str, float]) -> dict[str, float]:
+        for name, value in figures.items():
+            total, count = self._sums.get(name, (0.0, 0))
+            self._sums[name] = total + value * samples, count + samples
+        return {name: total / count for name, (total, count) in self._sums.items() if count}

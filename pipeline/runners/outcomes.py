@@ -30,13 +30,13 @@ def killed(job: Job, indices: Iterable[int], times: int) -> BpkdError:
     It does not pass by itself: the same units would kill again.
     """
     return BpkdError(
-        f"{job.name}: workers were killed {times} times, each time with {_named(indices)} under way; where memory ran "
+        f"{job.name}: workers were killed {times} times, each time with {named(indices)} under way; where memory ran "
         "out, set run.workers or the batch sizes lower"
     )
 
 
-def _named(indices: Iterable[int]) -> str:
-    """For example "shard 7" or "shards 3-6, 9"."""
+def named(indices: Iterable[int]) -> str:
+    """Units for people, such as "shard 7" or "shards 3-6, 9"."""
     numbers = sorted(set(indices))
     ends = [before for before, after in pairwise(numbers) if after > before + 1] + numbers[-1:]
     begins = numbers[:1] + [after for before, after in pairwise(numbers) if after > before + 1]

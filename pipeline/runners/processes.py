@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch
 from pipeline.interrupts import end_with, interrupts_blocked
 from pipeline.models import pick_device
 from pipeline.runners.base import Job, Runner, Workers
-from pipeline.runners.outcomes import killed, resolve
+from pipeline.runners.outcomes import killed, named, resolve
 from pipeline.runners.worker import Environment, make_unit
 from schemas.manifest import ShardReport
 
@@ -25,6 +26,8 @@ ATTEMPTS = 3
 """How often a unit is handed out before it counts as what kills its workers."""
 GRACE = 5
 """Seconds to wait for the end of the processes."""
+
+_log = logging.getLogger("bpkd.runners")
 
 _slot: int | None = None
 
@@ -164,6 +167,7 @@ class _Dispatcher:
         self._pool.shutdown(wait=False)
         self._pool = _pool(self._count)
         lost, self._under_way = self._under_way, []
+        _log.warning("a worker was killed; what was under way is made again: %s", named(unit.index for unit in lost))
         for unit in lost:
             unit.inner, unit.lost = None, unit.lost + 1
         suspects = [unit for unit in lost if unit.lost == ATTEMPTS]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import signal
+import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from threading import Lock
 from typing import Any
@@ -25,6 +28,8 @@ RESTARTS = 3
 """How often a unit is given to an actor again that was lost with it and started anew."""
 PATIENCE = 60
 """Seconds until the first actor must be there."""
+LISTENS = 5
+"""Seconds until the head of a cluster must take a connection."""
 
 
 _SKIPPED = "RAY_DEDUP_LOGS_SKIP_REGEX"
@@ -58,7 +63,8 @@ class RayRunner(Runner):
     Args:
         workers: actors; "all" is one for each `gpus_per_worker` GPUs of the cluster, or without GPUs for each core.
         device: of the config.
-        address: of the cluster, such as "auto" or "ray://host:10001"; without one, Ray is started on this machine.
+        address: of the cluster that this machine is a node of, "auto" or HOST:PORT of its head; without one, Ray is
+            started on this machine.
         memory: that Ray reserves for an actor, such as "8GB".
         gpus_per_worker: that Ray gives to an actor, which sees no others; a fraction shares one. When left out 1 where
             the run computes on GPUs.
@@ -78,6 +84,11 @@ class RayRunner(Runner):
             raise UserError(f"run.runner_options: gpus_per_worker = {gpus_per_worker!r}: takes a number, 0 or above")
         self._count, self._device, self._gpus = workers, device, gpus_per_worker
         self._address, self._memory = option_address(address), option_bytes(memory)
+        if self._address not in ("", "auto") and not re.fullmatch(r"[^/:]+:\d+", self._address):
+            raise UserError(
+                f'run.runner_options: address = {shown(address)!r}: takes "auto" or HOST:PORT of a cluster, '
+                "of which this machine is a node"
+            )
         self._choosing = Lock()
         self._actors: list[_Actor] = []
         self._own = False
@@ -100,17 +111,17 @@ class RayRunner(Runner):
         self._environment = Environment.here(self._device)
         gpus = float(self._environment.type == "cuda") if self._gpus is None else self._gpus
         if not ray.is_initialized():
+            _require_listener(self._address)
             options: dict[str, Any] = {"address": self._address} if self._address else self._local(gpus)
             self._own = True
             try:
-                with interrupts_blocked():
+                with interrupts_blocked(), _own_signals():
                     ray.init(**options, log_to_driver=False, logging_level=logging.CRITICAL, namespace="bpkd")
-            except ValueError as error:
-                raise UserError(f"run.runner_options: address = {shown(self._address)!r}: {error}") from None
-            except (ConnectionError, RuntimeError, OSError) as error:
+            except (ConnectionError, RuntimeError, OSError, ValueError) as error:
                 at = shown(self._address)
                 where = f"the Ray cluster at {at} does not answer" if at else "Ray does not start"
                 raise TransientError(f"{where}: {error}") from None
+        self._head = ray.get_runtime_context().gcs_address
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         count = _fitting(self._count, {"CPU": 1, "GPU": gpus, "memory": self._memory}, nodes)
         remote = ray.remote(
@@ -143,7 +154,7 @@ class RayRunner(Runner):
 
         def done(inner: Future[ShardReport]) -> None:
             error = inner.exception()
-            result = inner.result() if error is None else _explained(error, job, [*actor.units, index])
+            result = inner.result() if error is None else _explained(error, job, [*actor.units, index], self._head)
             with self._choosing:
                 actor.failed |= _is_loss(error)
                 if not actor.failed:
@@ -181,6 +192,32 @@ class _Worker:
 
     def make(self, opener: Any, target: Any, index: int, environment: Environment) -> ShardReport:
         return make_unit(opener, target, index, environment)
+
+
+def _require_listener(address: str) -> None:
+    """Ray would ask for minutes, and say so in lines of its own."""
+    if ":" in address and not _listens(address):
+        raise TransientError(f"the Ray cluster at {shown(address)} does not answer: nobody listens there")
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=LISTENS):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep what SIGTERM does: Ray would print a stack of addresses."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # in another thread than the main one, where Ray has changed nothing
+            signal.signal(signal.SIGTERM, before)
 
 
 def _import() -> Any:
@@ -249,13 +286,13 @@ def _is_loss(error: BaseException | None) -> bool:
     return isinstance(error, OutOfMemoryError | RayActorError | WorkerCrashedError)
 
 
-def _explained(error: BaseException, job: Job, units: Sequence[int]) -> BaseException:
+def _explained(error: BaseException, job: Job, units: Sequence[int], head: str) -> BaseException:
     """What a worker raised as it is; what Ray has to say of lost actors, or of a lost cluster, in one line."""
     from ray.exceptions import RayTaskError
 
     if isinstance(error, RayTaskError):
         return error.cause if isinstance(error.cause, BaseException) else error
-    if _is_loss(error):
+    if _is_loss(error) and _listens(head):
         return killed(job, units, RESTARTS + 1)
     return TransientError(f"{job.name}: the Ray cluster was lost ({_first_line(error)})")
 

@@ -140,7 +140,10 @@ def _is_index(place: Place) -> bool:
 
 
 def _matches(place: Place) -> list[str]:
-    return [name for name, info in place.glob(place.path).items() if info["type"] == "file"]
+    try:
+        return [name for name, info in place.glob(place.path).items() if info["type"] == "file"]
+    except (FileNotFoundError, NotADirectoryError):  # of the directory above the first wildcard
+        return []
 
 
 def _fixed_part(pattern: str) -> str:

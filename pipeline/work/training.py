@@ -118,7 +118,7 @@ def train_segment(
         elif previous is not None:
             unpack_optimizer(optimizer, load(ranks.every(lambda: previous.read(OPTIMIZER))))
         with progress.task(title, part.steps, unit="steps") as task:
-            task.advance(state.step)
+            task.skip(state.step)
 
             def on_step(state: State) -> None:
                 task.advance(1, **_figures(state))

@@ -222,11 +222,12 @@ def test_night_after_night(environment: dict[str, str], deployed: dict[str, Any]
     assert sorted(path.name for path in versions.iterdir()) == ["latest.json", *VERSIONS]
     assert json.loads((versions / "latest.json").read_text())["version"] == "v002"
     tasks = {task["name"] for task in post(environment, "/task_runs/filter", task_runs={})}
-    assert {"small · cache · shard 2", "small · round 1 mine · shard 0", "small · export · shard 0"} <= tasks
+    wanted = ("v001 · cache · shard 2", "v002 · round 1 mine · shard 3", "v001 · export · shard 0")
+    assert {f"nightly · {name}" for name in wanted} <= tasks
 
 
 def test_by_hand_and_cancelled_and_again(environment: dict[str, str], deployed: dict[str, Any], folder: Path) -> None:
-    overrides = ["run.output=by-hand", "run.name=mine", "data.train=source/0.npz"]
+    overrides = ["run.output=by-hand", "data.train=source/0.npz"]
     (folder / "slow").touch()
     cancelled = begin(environment, deployed["id"], *overrides)
     until(lambda: list((folder / "by-hand").glob("teacher-logits/_progress/*shard*")))
@@ -237,10 +238,11 @@ def test_by_hand_and_cancelled_and_again(environment: dict[str, str], deployed: 
     assert not list((folder / "by-hand").glob("*/manifest.json"))
     log_of(environment, begin(environment, deployed["id"], *overrides))
     assert not verify(str(folder / "by-hand")).problems
-    artifacts = {artifact["key"]: artifact for artifact in post(environment, "/artifacts/filter")}
-    assert {"mine-artifacts", "mine-data-set", "mine-cache"} <= set(artifacts)
-    assert f"file://{folder.resolve()}/by-hand/dataset" in artifacts["mine-data-set"]["data"]
-    table = json.loads(artifacts["mine-artifacts"]["data"])
+    found = post(environment, "/artifacts/filter")
+    artifacts = {artifact["key"]: artifact["data"] for artifact in found if "by-hand" in str(artifact["data"])}
+    assert f"file://{folder.resolve()}/by-hand/dataset" in artifacts["nightly-data-set"]
+    assert {artifact["data"] for artifact in found if artifact["key"] == "nightly-export"} == {100.0}
+    table = json.loads(artifacts["nightly-artifacts"])
     assert [(row["artifact"], row["samples"], row["failed"]) for row in table][:3] == [
         ("teacher-logits", 12, 0),
         ("auxiliary", 12, 0),

@@ -102,8 +102,16 @@ def test_a_cluster_that_does_not_answer(configure, monkeypatch):
     config = configure("dask", runner_options={"address": "tcp://127.0.0.1:9"})
     with pytest.raises(TransientError, match=r"Dask cluster at tcp://127\.0\.0\.1:9 does not answer"):
         cache(config)
-    with pytest.raises(UserError, match=r"runner_options: address = 'nothing://x': unknown address scheme"):
-        cache(configure("dask", runner_options={"address": "nothing://x"}))
+    with pytest.raises(UserError, match=r"runner_options: address = 'nothing://x:1': unknown address scheme"):
+        cache(configure("dask", runner_options={"address": "nothing://x:1"}))
+
+
+def test_a_ray_cluster_that_does_not_answer(configure):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("bpkd[ray] is not installed")
+    config = configure("ray", runner_options={"address": "127.0.0.1:9"})
+    with pytest.raises(TransientError, match=r"Ray cluster at 127\.0\.0\.1:9 does not answer: nobody listens there"):
+        cache(config)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,8 @@ def test_a_cluster_that_does_not_answer(configure, monkeypatch):
     [
         ("threads", {"address": "tcp://a:1"}, "runner 'threads' does not take 'address'"),
         ("ray", {"memory": "much"}, "memory = 'much': takes a size with its unit"),
+        ("dask", {"address": "scheduler"}, "address = 'scheduler': takes tcp://HOST:PORT of a scheduler"),
+        ("ray", {"address": "ray://head:1"}, "address = 'ray://head:1': takes \"auto\" or HOST:PORT of a cluster"),
         ("ray", {"memory": 8}, "memory = 8: takes a size with its unit"),
         ("ray", {"address": 1}, "address = 1: takes a text"),
         ("ray", {"gpus_per_worker": "one"}, "gpus_per_worker = 'one': takes a number, 0 or above"),

@@ -334,6 +334,8 @@ def test_progress_counts_every_byte(tmp_path):
         def __exit__(self, *_: object) -> None:
             pass
 
+        def skip(self, amount: int, **figures: float) -> None: ...
+
         def advance(self, amount: int = 1, **figures: float) -> None:
             counted["done"] += amount
 
