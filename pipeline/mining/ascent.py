@@ -53,6 +53,7 @@ def ascend(
     step_size: float,
     step_decay: str = "constant",
     patience: int | None = None,
+    rowwise: bool = True,
 ) -> Climb:
     """Climb `x <- project(x + eta * direction(grad_x D(T(x), S(x))))` from `start` (arXiv 2301.12006).
 
@@ -69,6 +70,7 @@ def ascend(
         step_size: eta, in input units for the normalised rules.
         step_decay: of eta over the climb: constant, linear or cosine.
         patience: stop a sample after so many steps in a row without a better gap; None never stops.
+        rowwise: the models take any of the N samples without the others, so that those that have stopped cost nothing.
     """
     x = bounds.project(start, parents).detach()
     count = len(x)
@@ -80,7 +82,8 @@ def ascend(
 
     for step in range(steps + 1):
         last = step == steps
-        gap, gradient = _evaluate(teacher, student, x, objective, with_gradient=not last)
+        climbing = active if rowwise and patience is not None and step else None
+        gap, gradient = _evaluate(teacher, student, x, objective, with_gradient=not last, rows=climbing)
         if step == 0:
             gap_before = gap
         finite &= ~active | (gap.isfinite() & gradient.flatten(1).isfinite().all(dim=1))
@@ -91,7 +94,8 @@ def ascend(
         active &= finite
         if patience is not None:
             active &= step - best_step < patience
-        if last or not active.any():
+        # Asked only where it may be so, as the answer has to wait for the device.
+        if last or (patience is not None and not active.any()):
             break
         eta = step_size * DECAYS[step_decay](step / steps)
         # A non-finite gradient must not enter the state of a rule that shares no more than a tensor with its batch.
@@ -101,9 +105,23 @@ def ascend(
 
 
 def _evaluate(
-    teacher: Model, student: Model, x: torch.Tensor, objective: Objective, *, with_gradient: bool
+    teacher: Model,
+    student: Model,
+    x: torch.Tensor,
+    objective: Objective,
+    *,
+    with_gradient: bool,
+    rows: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gap (N,) and its gradient (N, ...) in the dtype of `x`; zeros for the gradient when it is not asked for."""
+    """Gap (N,) and its gradient (N, ...) in the dtype of `x`; zeros for the gradient when it is not asked for.
+
+    With `rows`, bool (N,), of these alone; zeros for the others.
+    """
+    if rows is not None:
+        chosen = rows.nonzero()[:, 0]
+        gap, gradient = x.new_zeros(len(x)), torch.zeros_like(x)
+        gap[chosen], gradient[chosen] = _evaluate(teacher, student, x[chosen], objective, with_gradient=with_gradient)
+        return gap, gradient
     with torch.set_grad_enabled(with_gradient):
         x = x.detach().requires_grad_(with_gradient)
         gap = objective(teacher(x).to(x.dtype), student(x).to(x.dtype))

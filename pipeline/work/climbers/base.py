@@ -63,7 +63,14 @@ def build_objective(mine: MineConfig) -> Objective:
 
 
 def climb(
-    mine: MineConfig, teacher: Model, student: Model, parents: torch.Tensor, start: torch.Tensor, bounds: Region
+    mine: MineConfig,
+    teacher: Model,
+    student: Model,
+    parents: torch.Tensor,
+    start: torch.Tensor,
+    bounds: Region,
+    *,
+    rowwise: bool = True,
 ) -> Climb:
     """`ascend` as `[mine]` has it."""
     return ascend(
@@ -78,6 +85,7 @@ def climb(
         step_size=mine.step_size,
         step_decay=mine.step_decay,
         patience=mine.patience,
+        rowwise=rowwise,
     )
 
 

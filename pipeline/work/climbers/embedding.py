@@ -92,5 +92,5 @@ def climb_embeddings(
     origin = torch.zeros(*batch.ids.shape, width)
     start = STARTS.build(mine.start, mine.start_options, features=width)(origin, generator)
     bounds = TokenBounds(batch.real, mine.ball, mine.radius)
-    end = climb(mine, shifted(teacher), shifted(opponent), origin.to(device), start.to(device), bounds)
+    end = climb(mine, shifted(teacher), shifted(opponent), origin.to(device), start.to(device), bounds, rowwise=False)
     return Shifted(tokens, batch, unit * end.inputs, end)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pipeline.mining import Bounds, ascend
+from pipeline.mining import Bounds, Climb, ascend
 from pipeline.mining.ascent import DECAYS
 from schemas.registry import OBJECTIVES, STEP_RULES
 
@@ -169,6 +169,36 @@ def test_patience_stops_a_sample_that_no_longer_gains():
         bounds=Bounds(0.0, 1.0), steps=50, step_size=0.1, patience=2,
     )  # fmt: skip
     assert calls == 3
+
+
+@pytest.mark.parametrize(("rule", "size"), [("l2", 4.0), ("adam", 0.5)])
+def test_samples_that_have_stopped_cost_nothing(rule, size):
+    seen = []
+    teacher, student = network(1), network(2)
+
+    def watching(x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return teacher(x)
+
+    settings = {
+        "objective": OBJECTIVES.build("l2"),
+        "bounds": Bounds(0.0, 1.0, "linf", 0.5),
+        "steps": 30,
+        "step_size": size,
+    }
+    start = torch.cat([images(), torch.ones(3, 1, 6, 6)])
+
+    def climb(rowwise: bool) -> Climb:
+        step_rule = STEP_RULES.build(rule)
+        return ascend(watching, student, start, start, step_rule=step_rule, patience=2, rowwise=rowwise, **settings)
+
+    climbs = [climb(rowwise=False), climb(rowwise=True)]
+    calls = len(seen) // 2
+    assert seen[:calls] == [8] * calls
+    assert seen[calls:] == sorted(seen[calls:], reverse=True)
+    assert sum(seen[calls:]) < sum(seen[:calls])
+    for name in ("inputs", "gap", "gap_before", "steps", "finite"):
+        assert torch.allclose(*(getattr(climb, name).double() for climb in climbs), atol=1e-5)
 
 
 @pytest.mark.parametrize("where", ["output", "gradient"])
