@@ -3,6 +3,7 @@
 from pipeline.models.base import AnyModel, unwrap
 from pipeline.models.factory import build_model
 from pipeline.models.load import Role, check_outputs, compatible, freeze, frozen, load_model, pick_device
+from pipeline.models.prepared import prepare
 from pipeline.models.text import TextModel
 from pipeline.models.tokenizers import load_tokenizer
 from pipeline.models.weights import count_parameters, fit_weights, read_weights, weights_bytes, weights_sha256
@@ -23,6 +24,7 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "pick_device",
+    "prepare",
     "read_weights",
     "unwrap",
     "weights_bytes",

@@ -36,6 +36,7 @@ from pipeline.work.setup import (
     open_pair,
     open_teacher,
     predict,
+    prepared,
 )
 from schemas.config import Config
 from schemas.errors import UserError
@@ -135,6 +136,10 @@ class _Teacher:
     device: torch.device
 
     @cached_property
+    def _fast_teacher(self) -> AnyModel:
+        return prepared(self.config, self.teacher, self.samples.kind, self.samples.shape)
+
+    @cached_property
     def codec(self) -> Codec:
         codec: Codec = CODECS.build(self.config.cache.codec)
         return codec
@@ -146,7 +151,7 @@ class _Teacher:
         logits = torch.zeros(0, self.width)
         if block.keys:
             with autocast(self.config, self.device):
-                logits = predict(self.teacher, kind, block.stored, self.config.cache.batch_size, self.device)
+                logits = predict(self._fast_teacher, kind, block.stored, self.config.cache.batch_size, self.device)
         finite = logits.isfinite().all(dim=1).numpy()
         kept = np.flatnonzero(finite)
         keys = pa.array([block.keys[number] for number in kept], pa.string())

@@ -29,7 +29,7 @@ from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
 from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
-from pipeline.work.mining import MineOpener, MiningSetup, set_up
+from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
 from pipeline.work.numerics import reproducible
 from pipeline.work.reuse import Donor, Rounds, mined_by_base
 from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
@@ -161,7 +161,7 @@ class _Loop:
         config, setup, title = self.config, self.setup, f"round {round_} mine"
         units = [Unit(shard_name(i), part.samples * config.mine.climbs) for i, part in enumerate(setup.source)]
         opener = MineOpener(config, self.cache_url, round_, opponent, self.expected)
-        job = Job(title, partial(setup.make, round_), opener, artifact.target())
+        job = Job(title, Round(setup, round_), opener, artifact.target())
         if self.base is not None:
             taken = self.base.auxiliary[round_ - 1].copy_into(artifact, partial(_taken, units))
             self.progress.say(f"{title}: {taken:,} of {len(units):,} shards taken over from {config.run.base}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from threading import Lock
 
 import torch
 from safetensors.torch import load
@@ -20,11 +22,11 @@ from pipeline.shards.rows import RowFormat
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
-from pipeline.work.climbers.base import Climber, make_climber
+from pipeline.work.climbers.base import make_climber
 from pipeline.work.climbing import Miner
 from pipeline.work.embeddings import read_map
 from pipeline.work.expected import Expected
-from pipeline.work.setup import open_pair, row_format
+from pipeline.work.setup import open_pair, prepared, row_format
 from pipeline.work.training import MODEL
 from schemas.config import Config
 from schemas.errors import UserError
@@ -42,7 +44,7 @@ class MiningSetup:
         teacher: frozen; of text as it takes the student's shifts.
         student: as the opponent of the round; frozen while there are climbs.
         rows: format of what comes out.
-        climber: finds the ends of climbs with these models.
+        cache: manifest of the teacher's logits.
         source: the source's chunks with their cached logits; climbs start there.
     """
 
@@ -51,13 +53,39 @@ class MiningSetup:
     teacher: AnyModel
     student: AnyModel
     rows: RowFormat
-    climber: Climber
+    cache: Manifest
     source: list[Part]
 
-    def make(self, round_: int, index: int) -> Made:
+    def miner(self, round_: int) -> Miner:
+        """What climbs against the student as it is now, with both models made fast for it."""
+        config, rows, device = self.config, self.rows, self.device
+        opponent = prepared(config, self.student, rows.kind_, rows.shape)
+        climber = make_climber(config, self._fast_teacher, opponent, rows, self.cache, device)
+        return Miner(config, self._fast_teacher, opponent, rows, climber, round_, device)
+
+    @cached_property
+    def _fast_teacher(self) -> AnyModel:
+        return prepared(self.config, self.teacher, self.rows.kind_, self.rows.shape)
+
+
+class Round:
+    """The climbs of one round, shard by shard. What they need is set up with the first: workers elsewhere have theirs.
+
+    Args:
+        setup: with the student as the round's opponent, which stays so while there are climbs.
+        number: of the round, from 1.
+    """
+
+    def __init__(self, setup: MiningSetup, number: int) -> None:
+        self.setup, self._number = setup, number
+        self._miner: Miner | None = None
+        self._lock = Lock()
+
+    def __call__(self, index: int) -> Made:
         """The auxiliary samples of one shard of the source."""
-        miner = Miner(self.config, self.teacher, self.student, self.rows, self.climber, round_, self.device)
-        mined = miner.mine(self.source[index].rows(), index)
+        with self._lock:
+            miner = self._miner = self._miner or self.setup.miner(self._number)
+        mined = miner.mine(self.setup.source[index].rows(), index)
         gaps = mined.table["gap_after"].to_numpy()
         file = File(shard_name(index), table_to_parquet(mined.table), samples=mined.table.num_rows)
         details = {"dropped": mined.dropped, "gap": float(gaps.mean()) if len(gaps) else None}
@@ -88,14 +116,13 @@ class MineOpener:
         """Climb with the set-up of another round of the same run."""
         if not isinstance(make, _Climbs):
             return None
-        return (
-            self._begin(make.setup) if replace(make.opener, round=self.round, opponent=self.opponent) == self else None
-        )
+        same_run = replace(make.opener, round=self.round, opponent=self.opponent) == self
+        return self._begin(make.climbs.setup) if same_run else None
 
     def _begin(self, setup: MiningSetup) -> _Climbs:
         self._load_opponent(setup.student)
         freeze(setup.student)
-        return _Climbs(self, setup)
+        return _Climbs(self, Round(setup, self.round))
 
     def _set_up(self, device: torch.device) -> MiningSetup:
         samples = open_samples(self.config)
@@ -122,10 +149,10 @@ class _Climbs:
     """What makes the shards of a round in a worker."""
 
     opener: MineOpener
-    setup: MiningSetup
+    climbs: Round
 
     def __call__(self, index: int) -> Made:
-        return self.setup.make(self.opener.round, index)
+        return self.climbs(index)
 
 
 def set_up(
@@ -157,6 +184,6 @@ def set_up(
         teacher=teacher,
         student=student,
         rows=rows,
-        climber=make_climber(config, teacher, student, rows, cache, device),
+        cache=cache,
         source=source_parts(samples, cache_url, cache, rows, disk_cache(config.run.disk_cache_bytes)),
     )

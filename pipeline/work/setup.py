@@ -24,6 +24,7 @@ from pipeline.models import (
     freeze,
     load_model,
     pick_device,
+    prepare,
     weights_sha256,
 )
 from pipeline.models.embedding import token_embedding
@@ -266,6 +267,11 @@ def check_labels(block: Block, width: int) -> None:
 def blank_inputs(kind: Kind, shape: tuple[int, ...], device: torch.device) -> Inputs:
     """One sample, to see what a model makes of the shape."""
     return kind.to_inputs(kind.blank(shape)).to(device)
+
+
+def prepared(config: Config, model: AnyModel, kind: Kind, shape: tuple[int, ...]) -> AnyModel:
+    """A frozen model in the form that is fastest for samples of this shape; see `pipeline.models.prepare`."""
+    return prepare(model, blank_inputs(kind, shape, model.device), config.run.precision)
 
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
