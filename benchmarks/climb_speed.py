@@ -1,0 +1,201 @@
+"""How fast is the climb? Against the obvious PyTorch loop, foolbox and torchattacks, on the same models and batch.
+
+    pip install -e '.[bench]'
+    python benchmarks/climb_speed.py
+
+All take the same number of L2 steps up the same gap. Models are as they are built, as whoever writes the obvious loop
+has them; ours are what `bpkd mine` makes of these. Times are taken in turn, and what is shown are ratios of medians.
+Writes benchmarks/results/climb_speed.json, which `python benchmarks/performance.py` puts into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+from timing import Seconds, in_turn, machine, ratio
+from torch import Tensor, nn
+
+from pipeline.mining import Bounds, ascend
+from pipeline.models import AnyModel, Wrapped, freeze, prepare
+from pipeline.models.cnn import cnn
+from pipeline.models.resnet import resnet
+from schemas.registry import OBJECTIVES, STEP_RULES
+
+RESULT = Path(__file__).parent / "results" / "climb_speed.json"
+STEP = 0.2
+
+
+@dataclass(frozen=True)
+class Case:
+    """A pair of models, and where climbs start.
+
+    Attributes:
+        teacher, student: as they are built, in eval mode.
+        start: (N, ...) float32.
+        low, high: bounds.
+        prepared: what `bpkd mine` makes of a model, for a precision.
+    """
+
+    teacher: AnyModel | nn.Module
+    student: AnyModel | nn.Module
+    start: Tensor
+    low: float
+    high: float
+    prepared: Callable[[Any, str], Any]
+
+
+def images(teacher: nn.Module, student: nn.Module, batch: int, device: torch.device) -> Case:
+    start = torch.rand(batch, 1, 28, 28, generator=torch.Generator().manual_seed(0)).to(device)
+    pair = [Wrapped(_settled(net)).eval().to(device) for net in (teacher, student)]
+    return Case(*pair, start, 0.0, 1.0, lambda model, precision: prepare(freeze(_copy(model)), start[:1], precision))
+
+
+CASES: dict[str, Callable[[int, torch.device], Case]] = {
+    "small ResNet": lambda batch, device: images(resnet(10, 1, 20, 16), cnn(10, 1, 16, 4), batch, device),
+    "small CNN": lambda batch, device: images(cnn(10, 1, 128, 5), cnn(10, 1, 16, 4), batch, device),
+}
+
+
+def obvious(case: Case, steps: int) -> Tensor:
+    """The loop as one writes it."""
+    x = case.start.clone()
+    for _ in range(steps):
+        x.requires_grad_(True)
+        loss = (case.teacher(x) - case.student(x)).square().sum()
+        loss.backward()
+        assert x.grad is not None
+        norm = x.grad.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, *[1] * (x.ndim - 1))
+        x = (x.detach() + STEP * x.grad / norm).clamp(case.low, case.high)
+    return x
+
+
+def with_foolbox(case: Case, steps: int) -> Tensor:
+    """foolbox's L2PGD, whose loss is overridden as its documentation has it."""
+    import eagerpy
+    import foolbox
+
+    bounds, device = (case.low, case.high), case.start.device
+    teacher, student = (foolbox.PyTorchModel(model, bounds, device) for model in (case.teacher, case.student))
+
+    class Attack(foolbox.attacks.L2PGD):  # type: ignore[misc]
+        def get_loss_fn(self, model: Any, labels: Any) -> Any:
+            return lambda inputs: (model(inputs) - student(inputs)).square().sum()
+
+    attack = Attack(abs_stepsize=STEP, steps=steps, random_start=False)
+    labels = eagerpy.astensor(torch.zeros(len(case.start), dtype=torch.int64, device=device))
+    ends: Tensor = attack.run(teacher, case.start, foolbox.criteria.Misclassification(labels), epsilon=1e6)
+    return ends
+
+
+def with_torchattacks(case: Case, steps: int) -> Tensor:
+    """torchattacks' PGDL2, of which the loss is exchanged."""
+    import torchattacks
+
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.teacher, self.student = case.teacher, case.student
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.teacher(x), self.student(x)])
+
+    losses = SimpleNamespace(CrossEntropyLoss=lambda: lambda both, labels: (both[0] - both[1]).square().sum())
+    attack = torchattacks.PGDL2(Both().eval(), eps=1e6, alpha=STEP, steps=steps, random_start=False)
+    with mock.patch("torchattacks.attacks.pgdl2.nn", losses):
+        ends: Tensor = attack.forward(case.start, torch.zeros(len(case.start)))
+    return ends
+
+
+def bpkd(case: Case, models: tuple[Any, Any], precision: str, steps: int) -> Tensor:
+    """Ours. It looks at the end of the last step, too, and gives the best point of each climb."""
+    with torch.autocast(case.start.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        return ascend(
+            *models,
+            case.start,
+            case.start,
+            objective=OBJECTIVES.build("l2"),
+            step_rule=STEP_RULES.build("l2"),
+            bounds=Bounds(case.low, case.high),
+            steps=steps,
+            step_size=STEP,
+        ).inputs
+
+
+def run(cases: list[str], batch: int, steps: int, rounds: int, device: torch.device) -> dict[str, Any]:
+    """Seconds per climb of a batch, by case and way."""
+    found = {}
+    for name in cases:
+        torch.manual_seed(0)
+        case = CASES[name](batch, device)
+        ways: dict[str, Callable[[], object]] = {
+            "obvious loop": partial(obvious, case, steps),
+            "foolbox": partial(with_foolbox, case, steps),
+            "torchattacks": partial(with_torchattacks, case, steps),
+        }
+        for precision in ("fp32", "bf16"):
+            models = case.prepared(case.teacher, precision), case.prepared(case.student, precision)
+            ways[f"bpkd {precision}"] = partial(bpkd, case, models, precision, steps)
+        sync = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        found[name] = in_turn(ways, rounds, sync)
+    return {"batch": batch, "steps": steps, "seconds": found}
+
+
+def table(seconds: dict[str, Seconds], batch: int) -> Table:
+    made = Table("models", "way", "climbs/s", "of the obvious loop", "of foolbox", title="The climb")
+    for name, ways in seconds.items():
+        for way, times in ways.items():
+            rate = batch / statistics.median(times)
+            ratios = (f"{ratio(ways, other, way):.2f} x" for other in ("obvious loop", "foolbox"))
+            made.add_row(name, way, f"{rate:,.0f}", *ratios)
+    return made
+
+
+def _settled(net: nn.Module) -> nn.Module:
+    """With running statistics that fit its inputs, as those of a trained net do."""
+    net.train()
+    with torch.no_grad():
+        for _ in range(20):
+            net(torch.rand(64, 1, 28, 28))
+    return net.eval()
+
+
+def _copy(model: nn.Module) -> Any:
+    import copy
+
+    return copy.deepcopy(model)
+
+
+@click.command(help=(__doc__ or "").splitlines()[0])
+@click.option("--case", "cases", type=click.Choice([*CASES]), multiple=True, default=[*CASES], help="Of models.")
+@click.option("--batch", default=128, show_default=True)
+@click.option("--steps", default=10, show_default=True)
+@click.option("--rounds", default=7, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--quick", is_flag=True, help="Few steps, to see that it works.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
+def main(cases: tuple[str, ...], batch: int, steps: int, rounds: int, device: str, quick: bool, output: Path) -> None:
+    if quick:
+        batch, steps, rounds = 8, 2, 1
+    report = {
+        "machine": machine("foolbox", "torchattacks"),
+        **run([*cases], batch, steps, rounds, torch.device(device)),
+    }
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
+    Console().print(table(report["seconds"], batch))
+
+
+if __name__ == "__main__":
+    main()

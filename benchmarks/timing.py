@@ -1,0 +1,58 @@
+"""Times of several ways to do the same, taken in turn, so that what the machine does besides meets all of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+Seconds = dict[str, list[float]]
+
+
+def in_turn(
+    calls: Mapping[str, Callable[[], object]], rounds: int, sync: Callable[[], object] = lambda: None
+) -> Seconds:
+    """Seconds of each call in each of `rounds` rounds A B C A B C ..., after one round that does not count.
+
+    Args:
+        calls: by name.
+        rounds: at least 1.
+        sync: waits until a device has done what was asked of it.
+    """
+    seconds: Seconds = {name: [] for name in calls}
+    for round_ in range(rounds + 1):
+        for name, call in calls.items():
+            sync()
+            start = time.perf_counter()
+            call()
+            sync()
+            if round_:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds: Seconds, slow: str, fast: str) -> float:
+    """How many times as long the median of one takes as that of the other."""
+    return statistics.median(seconds[slow]) / statistics.median(seconds[fast])
+
+
+def machine(*packages: str) -> dict[str, Any]:
+    """What a measurement depends on: the machine, its threads, and versions."""
+    import torch
+
+    found = {"platform": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return {**found, "threads": torch.get_num_threads(), **{name: version(name) for name in ("torch", *packages)}}
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
