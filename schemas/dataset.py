@@ -16,13 +16,14 @@ Name = Annotated[str, Field(max_length=250)]
 class RowsSpec(Strict):
     """The format of the rows.
 
-    `kind` and `codec` are names in the registries KINDS and CODECS; `width` is K, the number of logits; `shape` that
-    of one stored sample; `targets` the numbers in one label of a regression; `delta` a name in the registry DELTAS,
-    for text with perturbed embeddings.
+    `kind` and `codec` are names in the registries KINDS and CODECS, `codec_options` what the codec is built with;
+    `width` is K, the number of logits; `shape` that of one stored sample; `targets` the numbers in one label of a
+    regression; `delta` a name in the registry DELTAS, for text with perturbed embeddings.
     """
 
     kind: Name
     codec: Name
+    codec_options: Annotated[dict[Name, int | float | str], FewKeys] | None = None
     width: Size
     shape: list[Size] = Field(min_length=1, max_length=4)
     task: Literal["classification", "regression"]

@@ -110,6 +110,8 @@ CODECS = Registry(
     {
         "fp16": "pipeline.logits.dense:DenseFp16",
         "fp32": "pipeline.logits.dense:DenseFp32",
+        "topk": "pipeline.logits.topk:TopK",
+        "sampled": "pipeline.logits.sampled:Sampled",
     },
 )
 

@@ -157,6 +157,9 @@ class ModelConfig(Section):
 
 class CacheConfig(Section):
     codec: _named(registry.CODECS) = Field("fp16", description="how teacher logits are stored")  # type: ignore[valid-type]
+    codec_options: dict[str, Any] = Field(
+        {}, description="of the codec: k of topk, draws of sampled, temperature of both"
+    )
     batch_size: Count = Field(256, description="samples in one forward pass of the teacher")
 
 

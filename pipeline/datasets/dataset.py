@@ -90,7 +90,8 @@ def dataset_details(url: str, manifest: Manifest) -> DatasetDetails:
 def row_format(spec: RowsSpec) -> RowFormat:
     """The row format that a manifest describes."""
     names = tuple(spec.class_names) if spec.class_names else None
-    return RowFormat(**{**spec.model_dump(), "shape": tuple(spec.shape), "class_names": names})
+    changed = {"shape": tuple(spec.shape), "class_names": names, "codec_options": spec.codec_options or {}}
+    return RowFormat(**{**spec.model_dump(), **changed})
 
 
 def rows_spec(rows: RowFormat) -> RowsSpec:
@@ -98,6 +99,7 @@ def rows_spec(rows: RowFormat) -> RowsSpec:
     return RowsSpec(
         kind=rows.kind,
         codec=rows.codec,
+        codec_options=dict(rows.codec_options) or None,
         width=rows.width,
         shape=list(rows.shape),
         task=rows.task,

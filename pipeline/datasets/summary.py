@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.layout import MAP
+from pipeline.logits import most_likely
 from pipeline.progress import Progress, Silent
 from pipeline.shards.origins import SOURCE
 from pipeline.shards.rows import RowFormat
@@ -139,7 +140,7 @@ def count_classes(dataset: Dataset, progress: Progress | None = None) -> list[Cl
         for shard, batch in batches(dataset, columns):
             try:
                 labels = dataset.rows.labels_.decode(batch["label"])
-                first = dataset.rows.codec_.decode(batch["teacher_logits"]).numpy().argmax(axis=1)
+                first = most_likely(dataset.rows.codec_.decode(batch["teacher_logits"])).numpy()
             except (SampleError, ValueError) as error:
                 raise UserError(f"{shard}: {error}") from None
             if len(labels) and labels.max() >= dataset.rows.width:

@@ -9,8 +9,9 @@ import torch
 
 from pipeline.distill.losses.hard import cross_entropy, known, squared_error
 from pipeline.distill.pool import Batch
+from pipeline.logits import Logits
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Loss = Callable[[torch.Tensor, Logits, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from pipeline.distill.losses.hard import known
+from pipeline.logits import Logits
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One optimiser step's samples: B inputs as a model takes them, logits (B, K), labels (B,) or (B, T).
+    """One optimiser step's samples: B inputs as a model takes them, logits of B, labels (B,) or (B, T).
 
     Attributes:
         weight: what the mean over these samples counts for: 1, for a rank's part of a global batch its share of the
@@ -25,7 +26,7 @@ class Batch:
     """
 
     inputs: Any
-    logits: torch.Tensor
+    logits: Logits
     labels: torch.Tensor
     weight: float = 1.0
     labelled: torch.Tensor | None = None
@@ -37,7 +38,7 @@ class Window:
 
     Attributes:
         stored: (N, ...) samples in stored form, a quarter of the size of an image's inputs; objects stay an array.
-        logits: (N, K) float32.
+        logits: of N.
         labels: int64 (N,), -1 unknown; for regression float32 (N, T), NaN unknown.
         is_source: bool (N,).
         to_inputs: stored batch -> inputs.
@@ -45,7 +46,7 @@ class Window:
     """
 
     stored: torch.Tensor | npt.NDArray[Any]
-    logits: torch.Tensor
+    logits: Logits
     labels: torch.Tensor
     is_source: npt.NDArray[np.bool_]
     to_inputs: Callable[[Any], Any]

@@ -1,5 +1,6 @@
-"""Codecs for stored teacher outputs: logits in, one Arrow column out, and back. Knows nothing of files."""
+"""Codecs for stored teacher outputs: logits in, one Arrow column out, and back to what losses take. Without files."""
 
 from pipeline.logits.base import Codec
+from pipeline.logits.sparse import Logits, SparseLogits, concatenated, dense, most_likely
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "Logits", "SparseLogits", "concatenated", "dense", "most_likely"]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from pipeline.logits.sparse import Logits
+
 
 class Codec(Protocol):
     """Teacher outputs as an Arrow column, and as members of a WebDataset tar.
 
-    A new codec is a class in a file of this folder and a line in `schemas.registry.CODECS`.
+    A new codec is a class in a file of this folder and a line in `schemas.registry.CODECS`. Its constructor is called
+    with `cache.codec_options`, and with those of `width` (logits per sample) and `temperature` (of the training) that
+    it takes.
     """
+
+    options: Mapping[str, Any]
+    """What it has to be built with again to read what it has written, besides the width; {} for nothing."""
 
     extensions: tuple[str, ...]
     """Of its members in a tar."""
@@ -26,18 +33,31 @@ class Codec(Protocol):
     def bytes_per_sample(self, width: int) -> int:
         """What `width` logits of one sample take at most, decoded or not."""
 
+    def values_per_sample(self, width: int) -> int:
+        """Numbers of one sample in the longest list of its column."""
+
     def representable(self, logits: torch.Tensor) -> torch.Tensor:
         """(N, K) -> bool (N,), on the same device: which rows `encode` takes."""
 
-    def encode(self, logits: torch.Tensor) -> pa.Array:
-        """(N, K) float32 -> column of N rows.
+    def compress(self, logits: torch.Tensor, generator: torch.Generator) -> Logits:
+        """(N, K) float32 -> what is kept of it; what is random comes from `generator`, a CPU generator.
 
         Raises:
             UserError: a row that is not representable.
         """
 
-    def decode(self, column: pa.Array) -> torch.Tensor:
-        """Column of N rows -> (N, K) float32."""
+    def encode(self, logits: Logits) -> pa.Array:
+        """N rows as `compress` or `decode` gives them -> column.
+
+        Raises:
+            UserError: a row that is not representable.
+        """
+
+    def decode(self, column: pa.Array) -> Logits:
+        """Column of N rows -> what is trained on."""
+
+    def empty(self, count: int, width: int, device: torch.device) -> Logits:
+        """Room for so many rows on a device."""
 
     def valid(self, column: pa.Array) -> npt.NDArray[np.bool_]:
         """Column of N rows, none of them null -> bool (N,): which ones a student may learn from."""

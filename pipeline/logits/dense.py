@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
+from pipeline.logits.sparse import Logits
 from pipeline.npy import from_npys, to_npys
 from schemas.errors import UserError
 
@@ -20,6 +21,7 @@ class _Dense:
     """K numbers per sample; KEY.teacher.npy holds them as (K,) of the same type as in the column."""
 
     extensions: tuple[str, ...] = (_NPY,)
+    options: Mapping[str, Any] = {}
     dtype: np.dtype[Any]
     limit: float
     arrow_type: pa.DataType
@@ -30,11 +32,18 @@ class _Dense:
     def bytes_per_sample(self, width: int) -> int:
         return 4 * width
 
+    def values_per_sample(self, width: int) -> int:
+        return width
+
     def representable(self, logits: torch.Tensor) -> torch.Tensor:
         # Comparing is False for NaN, so this is also the test for finite values.
         return (logits.abs() <= self.limit).all(dim=1)
 
-    def encode(self, logits: torch.Tensor) -> pa.Array:
+    def compress(self, logits: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return logits
+
+    def encode(self, logits: Logits) -> pa.Array:
+        assert isinstance(logits, torch.Tensor)
         logits = logits.detach().float().cpu()
         if not self.representable(logits).all():
             self._refuse(logits)
@@ -58,6 +67,9 @@ class _Dense:
 
     def from_members(self, members: Mapping[str, Sequence[bytes]], width: int) -> pa.Array:
         return self._column(from_npys(members[_NPY], self.dtype, (width,)))
+
+    def empty(self, count: int, width: int, device: torch.device) -> torch.Tensor:
+        return torch.empty(count, width, device=device)
 
     def _column(self, values: npt.NDArray[Any]) -> pa.Array:
         return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1), self.arrow_type), values.shape[1])

@@ -8,7 +8,7 @@ from functools import cached_property
 import pyarrow as pa
 import torch
 
-from pipeline.logits import Codec
+from pipeline.logits import Codec, Logits, concatenated
 from pipeline.shards.checks import refuse_first, wrong_cached
 from pipeline.shards.limits import Extent
 from pipeline.shards.parquet import read_parquet
@@ -33,7 +33,7 @@ class CachedFormat:
     @property
     def extent(self) -> Extent:
         """What a row takes."""
-        return Extent(self.codec.bytes_per_sample(self.width), self.width)
+        return Extent(self.codec.bytes_per_sample(self.width), self.codec.values_per_sample(self.width))
 
     def read(self, data: bytes, samples: int) -> pa.Table:
         """The table of so many samples in the bytes of a file, which anyone may have made.
@@ -43,15 +43,15 @@ class CachedFormat:
         """
         return read_parquet(data, self.schema, self.extent, samples)
 
-    def decode(self, table: pa.Table) -> tuple[list[str], torch.Tensor]:
-        """N keys and their logits, (N, K) float32.
+    def decode(self, table: pa.Table) -> tuple[list[str], Logits]:
+        """N keys and their logits.
 
         Raises:
             SampleError: a row is broken; the message says which.
         """
-        keys, logits = list[str](), [torch.zeros(0, self.width)]
+        keys, logits = list[str](), [self.codec.empty(0, self.width, torch.device("cpu"))]
         for batch in table.to_batches():
             refuse_first(batch["key"], wrong_cached(batch, self.codec))
             keys += batch["key"].to_pylist()
             logits.append(self.codec.decode(batch["logits"]))
-        return keys, torch.cat(logits)
+        return keys, concatenated(logits)

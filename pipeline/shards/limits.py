@@ -48,7 +48,8 @@ def extent(rows: RowFormat) -> Extent:
     """Of a data set's row."""
     targets = rows.targets if rows.task == "regression" else 0
     size = rows.kind_.bytes_per_sample(rows.shape) + rows.codec_.bytes_per_sample(rows.width) + 16 + 4 * targets
-    return Extent(size, max(rows.kind_.values_per_sample(rows.shape), rows.width, targets))
+    outputs = rows.codec_.values_per_sample(rows.width)
+    return Extent(size, max(rows.kind_.values_per_sample(rows.shape), outputs, targets))
 
 
 def sample_bytes(rows: RowFormat) -> int:

@@ -55,7 +55,7 @@ class PartsPool:
                 raise BpkdError(f"{part} gave {len(rows)} samples, promised were {part.samples}")
             place = slice(start, start + len(rows))
             stored[place] = torch.from_numpy(rows.stored) if self._is_tensor else rows.stored
-            window.logits[place] = rows.logits
+            window.logits[place] = rows.logits  # type: ignore[assignment]
             window.labels[place] = torch.from_numpy(rows.labels)
             window.is_source[place] = rows.is_source
             start = place.stop
@@ -71,7 +71,7 @@ class PartsPool:
         rows, labels, dtype = self._rows, self._rows.labels_, self._rows.kind_.dtype
         return Window(
             stored=self._empty((count, *rows.shape), dtype) if self._is_tensor else np.empty(count, dtype),
-            logits=self._empty((count, rows.width), np.dtype(np.float32)),
+            logits=rows.codec_.empty(count, rows.width, self._device),
             labels=self._empty((count, *labels.shape), labels.dtype),
             is_source=np.empty(count, np.bool_),
             to_inputs=rows.kind_.to_inputs,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 
 from pipeline.kinds import Kind, Stored
-from pipeline.logits import Codec
+from pipeline.logits import Codec, Logits, concatenated
 from pipeline.shards.checks import refuse_first, wrong_keys, wrong_rows
 from pipeline.shards.labels import ClassColumn, LabelColumn, TargetColumn
 from pipeline.shards.origins import AUXILIARY, SOURCE
@@ -30,14 +30,14 @@ class Rows:
         keys: N unique names.
         stored: (N, ...) samples in stored form; (N,) objects for text.
         labels: int64 (N,), -1 where unknown; for regression float32 (N, T), NaN where unknown.
-        logits: (N, K) float32 teacher outputs.
+        logits: teacher outputs, as the codec has compressed them.
         is_source: bool (N,), False for auxiliary samples.
     """
 
     keys: list[str]
     stored: Stored
     labels: npt.NDArray[Any]
-    logits: torch.Tensor
+    logits: Logits
     is_source: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class RowFormat:
 
     Attributes:
         kind: name in KINDS.
-        codec: name in CODECS.
+        codec, codec_options: name in CODECS, and what it is built with.
         width: K, logits per sample.
         shape: of one stored sample.
         task: classification or regression.
@@ -85,6 +85,7 @@ class RowFormat:
     targets: int = 1
     class_names: tuple[str, ...] | None = None
     delta: str | None = None
+    codec_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @cached_property
     def kind_(self) -> Kind:
@@ -96,7 +97,7 @@ class RowFormat:
     @cached_property
     def codec_(self) -> Codec:
         """What `codec` names."""
-        codec: Codec = CODECS.build(self.codec)
+        codec: Codec = CODECS.build(self.codec, self.codec_options, width=self.width)
         return codec
 
     @cached_property
@@ -182,7 +183,7 @@ def _join(pieces: list[Rows]) -> Rows:
         keys=[key for piece in pieces for key in piece.keys],
         stored=np.concatenate([piece.stored for piece in pieces]),
         labels=np.concatenate([piece.labels for piece in pieces]),
-        logits=torch.cat([piece.logits for piece in pieces]),
+        logits=concatenated([piece.logits for piece in pieces]),
         is_source=np.concatenate([piece.is_source for piece in pieces]),
     )
 
@@ -193,5 +194,7 @@ def _feature(type_: pa.DataType) -> dict[str, Any]:
         # Newer versions call it List, and still read this name.
         length = type_.list_size if pa.types.is_fixed_size_list(type_) else -1
         return {"_type": "Sequence", "feature": _feature(type_.value_type), "length": length}
+    if pa.types.is_struct(type_):
+        return {field.name: _feature(field.type) for field in type_}
     name = str(type_)
     return {"_type": "Value", "dtype": {"halffloat": "float16", "float": "float32"}.get(name, name)}

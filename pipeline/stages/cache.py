@@ -20,6 +20,7 @@ from pipeline.progress import Progress, Silent
 from pipeline.runners.base import Job, Runner, using
 from pipeline.runners.making import make_units
 from pipeline.runs import record_config
+from pipeline.seeds import torch_generator
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples, open_samples
@@ -29,6 +30,7 @@ from pipeline.work.retry import retry_source
 from pipeline.work.reuse import cached_by_base
 from pipeline.work.setup import (
     autocast,
+    build_codec,
     cache_fingerprint,
     check_choices,
     check_labels,
@@ -41,7 +43,6 @@ from pipeline.work.setup import (
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import FailedSample, Manifest, ShardReport
-from schemas.registry import CODECS
 
 
 @reproducible()
@@ -141,8 +142,7 @@ class _Teacher:
 
     @cached_property
     def codec(self) -> Codec:
-        codec: Codec = CODECS.build(self.config.cache.codec)
-        return codec
+        return build_codec(self.config, self.width)
 
     def label(self, index: int) -> Made:
         chunk, kind = self.samples.chunks[index], self.samples.kind
@@ -155,7 +155,9 @@ class _Teacher:
         finite = logits.isfinite().all(dim=1).numpy()
         kept = np.flatnonzero(finite)
         keys = pa.array([block.keys[number] for number in kept], pa.string())
-        table = pa.table({"key": keys, "logits": self.codec.encode(logits[torch.from_numpy(kept)])})
+        generator = torch_generator(self.config.run.seed, "logits", 0, index)
+        stored = self.codec.encode(self.codec.compress(logits[torch.from_numpy(kept)], generator))
+        table = pa.table({"key": keys, "logits": stored})
         file = File(
             shard_name(index),
             table_to_parquet(table),

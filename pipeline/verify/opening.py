@@ -91,7 +91,10 @@ def _cache(url: str, manifest: Manifest, trusted: Collection[str]) -> CachedShar
     if not isinstance(width, int) or not 0 < width < 2**31:
         raise UserError(f"details.width: {width!r} is no number of logits")
     require_known(url, CODECS, codec, trusted)
-    format_, folder = CachedFormat(CODECS.build(codec), width), Folder(url)
+    options = manifest.fingerprint.get("codec_options", {})
+    if not isinstance(options, dict):
+        raise UserError(f"fingerprint.codec_options: {options!r} are no options")
+    format_, folder = CachedFormat(CODECS.build(codec, options, width=width), width), Folder(url)
     check_sample(format_.extent.size, f"a sample of {width} logits", url)
     entries = [entry for entry in manifest.files if entry.samples]
     for entry in entries:

@@ -113,7 +113,9 @@ class Miner:
             gap_after=gap.numpy()[kept],
             steps=ends.steps.numpy()[kept],
         )
-        return _select(rows, kept), climbs, failures, ends.gap.numpy()[kept]
+        found = _select(rows, kept)
+        found = replace(found, logits=self.rows.codec_.compress(logits[torch.from_numpy(kept)], generator))
+        return found, climbs, failures, ends.gap.numpy()[kept]
 
     def _label(self, stored: Stored) -> tuple[torch.Tensor, torch.Tensor]:
         """Teacher logits (N, K) float32 of the stored samples, and their gap (N,)."""

@@ -15,6 +15,7 @@ import torch
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.artifacts.identity import require_same
 from pipeline.kinds import Inputs, Kind, Stored
+from pipeline.logits import Codec
 from pipeline.metrics import check_metrics
 from pipeline.models import (
     AnyModel,
@@ -35,7 +36,7 @@ from pipeline.text.vocabulary import require_shared
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
-from schemas.registry import KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
+from schemas.registry import CODECS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
 from schemas.sections import ModelConfig
 
 _log = logging.getLogger("bpkd.models")
@@ -62,6 +63,7 @@ def check_choices(config: Config) -> None:
     STARTS.build(mine.start, mine.start_options)
     KEEPS.load(mine.keep)
     LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
+    _codec_options(config)
     check_metrics(config.data.task, config.data.metrics)
 
 
@@ -184,6 +186,7 @@ def cache_fingerprint(config: Config, samples: Samples, teacher: AnyModel) -> di
         "source": samples.fingerprint(),
         "teacher": identify_model(config, "teacher", teacher),
         "codec": config.cache.codec,
+        **({"codec_options": options} if (options := _codec_options(config)) else {}),
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,
     }
@@ -201,7 +204,8 @@ def require_cache(url: str, config: Config, samples: Samples, teacher: AnyModel 
     if teacher is not None:
         wanted = cache_fingerprint(config, samples, teacher)
     else:
-        wanted = {**cache.fingerprint, "source": samples.fingerprint(), "codec": config.cache.codec}
+        options = {"codec_options": _codec_options(config)} if cache.fingerprint.get("codec_options") else {}
+        wanted = {**cache.fingerprint, "source": samples.fingerprint(), "codec": config.cache.codec, **options}
     require_same(url, cache.fingerprint, wanted, "run `bpkd cache CONFIG --restart` to make it anew")
     return cache
 
@@ -211,6 +215,7 @@ def row_format(config: Config, samples: Samples, cache: Manifest) -> RowFormat:
     return RowFormat(
         kind=config.data.kind,
         codec=cache.fingerprint["codec"],
+        codec_options=cache.fingerprint.get("codec_options", {}),
         width=cache.details["width"],
         shape=samples.shape,
         task=config.data.task,
@@ -252,6 +257,22 @@ def _text_settings(model: TextModel) -> dict[str, str]:
         known = {key: value for key, value in own.to_dict().items() if key not in _NO_SETTINGS}
         settings["settings_sha256"] = sha256(json.dumps(known, sort_keys=True, default=str).encode())
     return settings
+
+
+def build_codec(config: Config, width: int) -> Codec:
+    """The codec of `[cache]` for logits of this width.
+
+    Raises:
+        UserError: an option is wrong.
+    """
+    cache = config.cache
+    codec: Codec = CODECS.build(cache.codec, cache.codec_options, width=width, temperature=config.train.temperature)
+    return codec
+
+
+def _codec_options(config: Config) -> dict[str, Any]:
+    """With the defaults filled in; they do not depend on the width."""
+    return dict(build_codec(config, 2**16).options)
 
 
 def check_labels(block: Block, width: int) -> None:

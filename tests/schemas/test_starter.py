@@ -115,7 +115,12 @@ def test_examples_are_shown() -> None:
 
 @pytest.mark.parametrize(
     "names",
-    ["l2, kl, js", "fp16, fp32", "f1, matthews, pearson, spearman", "parquet, webdataset, folder, csv, jsonl, numpy"],
+    [
+        "l2, kl, js",
+        "fp16, fp32, topk, sampled",
+        "f1, matthews, pearson, spearman",
+        "parquet, webdataset, folder, csv, jsonl, numpy",
+    ],
 )
 def test_names_of_a_registry_are_listed(names: str) -> None:
     assert f"({names})" in starter("image")

@@ -8,18 +8,19 @@ from typing import Protocol, TypeGuard
 import torch
 from torch import Tensor
 
+from pipeline.logits import Logits, SparseLogits
 from schemas.errors import UserError
 
 
 class Loss(Protocol):
     """A distillation loss; its options are keyword arguments of its constructor."""
 
-    def __call__(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, student: Tensor, teacher: Logits, labels: Tensor) -> Tensor:
         """One loss per sample, never averaged over the batch.
 
         Args:
             student: (N, K) floating logits; the gradient flows through these.
-            teacher: (N, K) floating logits.
+            teacher: (N, K) floating logits, or logits of some of the classes.
             labels: (N,) int64 class indices, -1 where unknown.
 
         Returns:
@@ -30,6 +31,15 @@ class Loss(Protocol):
 def full_precision(logits: Tensor) -> Tensor:
     """`logits` as float32, or unchanged when they are float64."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def softened(student: Tensor, teacher: Logits, temperature: float) -> tuple[Tensor, Tensor]:
+    """Logits of both divided by the temperature, (N, K); or (N, k + 1): the k classes that the teacher has, and all
+    others as one.
+    """
+    if isinstance(teacher, SparseLogits):
+        return teacher.reduced(full_precision(student), temperature)
+    return full_precision(student) / temperature, full_precision(teacher) / temperature
 
 
 def kl_divergence(log_p: Tensor, log_q: Tensor) -> Tensor:

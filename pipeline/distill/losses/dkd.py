@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.distill.losses.base import full_precision, kl_divergence, require_positive, require_weight
+from pipeline.distill.losses.base import kl_divergence, require_positive, require_weight, softened
+from pipeline.logits import Logits, SparseLogits
 from schemas.errors import UserError
 
 
@@ -34,10 +35,12 @@ class Decoupled:
         require_weight(self.beta, "beta")
         require_positive(self.temperature, "temperature")
 
-    def __call__(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, student: Tensor, teacher: Logits, labels: Tensor) -> Tensor:
         if student.shape[1] < 2:
             raise UserError(f'loss "dkd" needs at least 2 classes, got {student.shape[1]}; use "mse"')
-        s, t = full_precision(student) / self.temperature, full_precision(teacher) / self.temperature
+        s, t = softened(student, teacher, self.temperature)
+        if isinstance(teacher, SparseLogits):
+            labels = teacher.positions(labels)
         target = torch.where(labels >= 0, labels, t.argmax(1))[:, None]
         target_s, others_s = _split(s, target)
         target_t, others_t = _split(t, target)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pipeline.distill.losses.base import full_precision, kl_divergence, require_positive
+from pipeline.distill.losses.base import kl_divergence, require_positive, softened
+from pipeline.logits import Logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,7 @@ class JensenShannon:
     def __post_init__(self) -> None:
         require_positive(self.temperature, "temperature")
 
-    def __call__(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        log_s = (full_precision(student) / self.temperature).log_softmax(1)
-        log_t = (full_precision(teacher) / self.temperature).log_softmax(1)
+    def __call__(self, student: Tensor, teacher: Logits, labels: Tensor) -> Tensor:
+        log_s, log_t = (logits.log_softmax(1) for logits in softened(student, teacher, self.temperature))
         log_m = torch.logaddexp(log_s, log_t) - math.log(2)
         return self.temperature**2 * (kl_divergence(log_t, log_m) + kl_divergence(log_s, log_m)) / 2

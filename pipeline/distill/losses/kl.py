@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipeline.distill.losses.base import full_precision, kl_divergence, require_positive
+from pipeline.distill.losses.base import kl_divergence, require_positive, softened
+from pipeline.logits import Logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,6 @@ class KullbackLeibler:
     def __post_init__(self) -> None:
         require_positive(self.temperature, "temperature")
 
-    def __call__(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        log_s = (full_precision(student) / self.temperature).log_softmax(1)
-        log_t = (full_precision(teacher) / self.temperature).log_softmax(1)
-        return self.temperature**2 * kl_divergence(log_t, log_s)
+    def __call__(self, student: Tensor, teacher: Logits, labels: Tensor) -> Tensor:
+        s, t = softened(student, teacher, self.temperature)
+        return self.temperature**2 * kl_divergence(t.log_softmax(1), s.log_softmax(1))

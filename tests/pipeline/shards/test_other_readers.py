@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from pipeline.shards.rows import RowFormat
+from pipeline.shards.rows import RowFormat, Rows
 from pipeline.text.sentences import Sentence
 from schemas.registry import FORMATS
 
@@ -166,3 +167,22 @@ def test_datasets_reads_tars(
         assert type_ == pa.from_numpy_dtype(dtype)
     for sample, sentence in zip(data, sentences, strict=True):
         compare(from_tar(sample), sentence, texts)
+
+
+@pytest.mark.parametrize("codec", ["topk", "sampled"])
+@pytest.mark.parametrize("format", FORMATS.names)
+def test_datasets_reads_outputs_on_a_few_classes(
+    hugging_face: Callable[[str, Path], Any], tmp_path: Path, codec: str, format: str
+) -> None:
+    rows = RowFormat("array", codec, 10, (2,), "classification", codec_options={"temperature": 4.0})
+    logits = rows.codec_.compress(torch.randn(3, 10), torch.Generator())
+    blank = np.zeros((3, 2), np.float32)
+    table = rows.encode(Rows(["a", "b", "c"], blank, np.arange(3), logits, np.ones(3, np.bool_)))
+    writer = FORMATS.build(format)
+    (tmp_path / f"train-00000-of-00001.{writer.suffix}").write_bytes(writer.write(table, rows))
+    data = hugging_face(format, tmp_path)
+    wanted = table["teacher_logits"].to_pylist()
+    for sample, outputs in zip(data, wanted, strict=True):
+        for name, numbers in outputs.items():
+            found = sample["teacher_logits"][name] if format == "parquet" else sample[f"teacher_{name}.npy"]
+            assert np.allclose(found, np.asarray(numbers, np.float32))

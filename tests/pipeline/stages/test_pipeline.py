@@ -13,14 +13,16 @@ from safetensors.torch import load_file
 
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
+from pipeline.datasets import open_dataset
 from pipeline.models import freeze, load_model
 from pipeline.runs import record_config
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
+from pipeline.verify import verify
 from pipeline.work.climbing import Miner
 from schemas.config import load_config
 from schemas.errors import UserError
-from schemas.registry import FORMATS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
+from schemas.registry import CODECS, FORMATS, KEEPS, LOSSES, OBJECTIVES, STARTS, STEP_RULES
 
 CPU = torch.device("cpu")
 
@@ -83,6 +85,21 @@ def test_teacher_labels_belong_to_the_stored_bytes(configure):
     with torch.inference_mode():
         expected = teacher(kind.to_inputs(stored)).numpy()
     assert np.allclose(table["teacher_logits"].to_numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("codec", [name for name in CODECS.names if name != "fp16"])
+@pytest.mark.parametrize("format", FORMATS.names)
+def test_every_codec_goes_all_the_way(configure, codec, format):
+    options = {"topk": {"k": 2}, "sampled": {"draws": 200}}.get(codec, {})
+    config = configure(cache={"codec": codec, "codec_options": options}, export={"format": format, "shard_size": 30})
+    trained = run(config)
+    assert np.isfinite(trained.details["loss"])
+    for url in (layout.dataset(config.output), layout.teacher_logits(config.output)):
+        assert not verify(url, teacher=config if "dataset" in url else None).problems
+    options = {"topk": {"k": 2, "temperature": 4.0}, "sampled": {"draws": 200, "temperature": 4.0}}.get(codec, {})
+    assert open_dataset(layout.dataset(config.output)).rows.codec_options == options
+    again = train(config, dataset=layout.dataset(config.output), output=f"{config.output}/again")
+    assert again.details["loss"] == trained.details["loss"]
 
 
 def test_the_data_set_holds_the_source_and_every_round(configure):
