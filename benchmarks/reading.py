@@ -1,0 +1,266 @@
+"""How fast are shards read and written? Against webdataset, Hugging Face datasets and litdata, on the same samples.
+
+    pip install -e '.[bench]'
+    python benchmarks/reading.py
+
+Reading is one epoch of shuffled batches as a training takes them: float images, fp16 logits as float32, labels. What a
+library does once, such as litdata's own copy of the data or the Arrow cache of datasets, is done before and not
+counted. All read in one process. Writing is from pixels and logits in memory to shards on disk; ours hashes every file
+and writes the manifest, too. Times are taken in turn, and what is shown are ratios of medians.
+Writes benchmarks/results/reading.json, which `python benchmarks/performance.py` puts into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from memory import write_source
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from timing import Seconds, in_turn, machine, ratio
+
+from pipeline.artifacts.artifact import Artifact
+from pipeline.artifacts.units import File, Made
+from pipeline.datasets import open_dataset
+from pipeline.distill.batches import BatchPlan
+from pipeline.seeds import numpy_generator
+from pipeline.shards.pool import PartsPool
+from pipeline.shards.rows import RowFormat, Rows
+from pipeline.stages import cache, export
+from schemas.config import Config, parse_config
+from schemas.registry import FORMATS
+
+RESULT = Path(__file__).parent / "results" / "reading.json"
+BATCH, SHARD = 256, 2000
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def make(folder: Path, samples: int) -> dict[str, Path]:
+    """The same data set in both formats."""
+    write_source(folder / "source", samples)
+    teacher = {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 8, "depth": 2}}
+    found = {}
+    for format in FORMATS.names:
+        config: Config = parse_config(
+            {
+                "run": {"output": "run", "rounds": 0, "device": "cpu"},
+                "data": {"train": "source", "shard_size": SHARD},
+                "teacher": teacher,
+                "student": teacher,
+                "export": {"format": format, "shard_size": SHARD},
+            },
+            root=folder,
+        )
+        cache(config)
+        export(config, output=str(folder / format))
+        found[format] = folder / format
+    return found
+
+
+def bpkd(url: Path) -> Iterator[Batch]:
+    dataset = open_dataset(str(url))
+    pool = PartsPool(dataset.parts, dataset.rows, memory_mb=2048, seed=0, device=torch.device("cpu"))
+    for index in range(len(pool.sizes)):
+        window = pool.load(index)
+        for indices in BatchPlan(BATCH, None).batches(window.is_source, numpy_generator(0, "batches")):
+            batch = window.batch(indices)
+            yield batch.inputs, batch.logits, batch.labels
+
+
+def with_webdataset(folder: Path) -> Iterator[Batch]:
+    import webdataset
+
+    shards = sorted(str(path) for path in folder.glob("*.tar"))
+
+    def decode(sample: dict[str, bytes]) -> Batch:
+        logits = np.load(io.BytesIO(sample["teacher.npy"]), allow_pickle=False)
+        return _image(sample["png"]), torch.from_numpy(logits.astype(np.float32)), torch.tensor(int(sample["cls"]))
+
+    pipeline = webdataset.WebDataset(shards, shardshuffle=len(shards), seed=0).shuffle(2 * SHARD).map(decode)
+    for images, logits, labels in pipeline.batched(BATCH, collation_fn=_collated):
+        yield images, logits, labels
+
+
+def with_datasets(format: str, folder: Path, cache_dir: Path) -> Iterator[Batch]:
+    import datasets
+
+    data = datasets.load_dataset(format, data_dir=str(folder), split="train", cache_dir=str(cache_dir))
+    names = ("image", "teacher_logits", "label") if format == "parquet" else ("png", "teacher.npy", "cls")
+    for batch in data.shuffle(seed=0).select_columns(list(names)).with_format("torch").iter(BATCH):
+        image, logits, label = (batch[name] for name in names)
+        yield torch.stack([*image]).float() / 255, torch.stack([*logits]).float(), label
+
+
+def with_litdata(folder: Path) -> Iterator[Batch]:
+    from litdata import StreamingDataLoader, StreamingDataset
+
+    data = StreamingDataset(str(folder), shuffle=True, seed=0)
+    for samples in StreamingDataLoader(data, batch_size=BATCH, num_workers=0, collate_fn=list):
+        rows = [
+            (
+                _image(sample["png"]),
+                torch.from_numpy(sample["logits"].astype(np.float32)),
+                torch.tensor(sample["label"]),
+            )
+            for sample in samples
+        ]
+        yield _collated(rows)
+
+
+def write_litdata(parquet: Path, folder: Path) -> None:
+    """litdata's own copy of the samples, as PNG like all others."""
+    from litdata.streaming.writer import BinaryWriter
+
+    folder.mkdir()
+    writer = BinaryWriter(str(folder), chunk_bytes="64MB")
+    index = 0
+    for file in sorted(parquet.glob("*.parquet")):
+        for row in pq.read_table(file, columns=["image", "label", "teacher_logits"]).to_pylist():
+            logits = np.array(row["teacher_logits"], np.float16)
+            writer[index] = {"png": row["image"]["bytes"], "label": int(row["label"]), "logits": logits}
+            index += 1
+    writer.done()
+    writer.merge()
+
+
+def write_bpkd(rows: RowFormat, samples: Rows, format: str, folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    writer, count = FORMATS.build(format), len(samples)
+    with Artifact(str(folder), "dataset", {}) as artifact:
+        target, units = artifact.target(), []
+        for start in range(0, count, SHARD):
+            piece = _slice(samples, start, start + SHARD)
+            name = f"train-{start // SHARD:05d}-of-{-(-count // SHARD):05d}.{writer.suffix}"
+            made = target.write(Made([File(name, writer.write(rows.encode(piece), rows), samples=len(piece))]))
+            artifact.commit(name, made.files)
+            units.append(name)
+        artifact.finish(units)
+
+
+def write_shards(samples: Rows, folder: Path) -> None:
+    import webdataset
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with webdataset.ShardWriter(str(folder / "train-%05d.tar"), maxcount=SHARD, verbose=0) as sink:
+        for index, key in enumerate(samples.keys):
+            logits = np.asarray(samples.logits[index], np.float16)  # type: ignore[index]
+            fields = {
+                "origin": "source",
+                "parent_key": "",
+                "round": 0,
+                "gap_before": -1.0,
+                "gap_after": -1.0,
+                "steps": 0,
+            }
+            image = Image.fromarray(samples.stored[index][0])
+            sink.write(
+                {"__key__": key, "png": image, "cls": int(samples.labels[index]), "teacher.npy": logits, "json": fields}
+            )
+
+
+def consume(batches: Callable[[], Iterator[Batch]], samples: int) -> None:
+    """Go through an epoch, and see that it is one."""
+    found, values = 0, 0.0
+    for images, logits, labels in batches():
+        found += len(images)
+        values += float(images[0, 0, 0, 0]) + float(logits[0, 0]) + float(labels[0])
+    if found != samples:
+        raise SystemExit(f"an epoch of {found} samples, {samples} are there")
+
+
+def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import datasets
+
+    datasets.disable_progress_bars()
+    made = make(folder, samples)
+    write_litdata(made["parquet"], folder / "litdata")
+    readers: dict[str, Callable[[], Iterator[Batch]]] = {
+        "bpkd, webdataset": partial(bpkd, made["webdataset"]),
+        "bpkd, parquet": partial(bpkd, made["parquet"]),
+        "webdataset": partial(with_webdataset, made["webdataset"]),
+        "datasets, webdataset": partial(with_datasets, "webdataset", made["webdataset"], folder / "cache"),
+        "datasets, parquet": partial(with_datasets, "parquet", made["parquet"], folder / "cache"),
+        "litdata": partial(with_litdata, folder / "litdata"),
+    }
+    reading = in_turn({name: partial(consume, reader, samples) for name, reader in readers.items()}, rounds)
+    dataset = open_dataset(str(made["parquet"]))
+    rows = _joined([part.rows() for part in dataset.parts])
+    writing = in_turn(
+        {
+            "bpkd, webdataset": partial(write_bpkd, dataset.rows, rows, "webdataset", folder / "written"),
+            "bpkd, parquet": partial(write_bpkd, dataset.rows, rows, "parquet", folder / "written"),
+            "webdataset.ShardWriter": partial(write_shards, rows, folder / "shards"),
+        },
+        rounds,
+    )
+    return {"reading": reading, "writing": writing}
+
+
+def table(what: str, seconds: Seconds, samples: int) -> Table:
+    made = Table(what, "samples/s", *(f"of {name}" for name in seconds if not name.startswith("bpkd")))
+    for name, times in seconds.items():
+        ratios = (f"{ratio(seconds, other, name):.2f} x" for other in seconds if not other.startswith("bpkd"))
+        made.add_row(name, f"{samples / statistics.median(times):,.0f}", *ratios)
+    return made
+
+
+def _image(png: bytes) -> torch.Tensor:
+    """float32 (1, H, W) in [0, 1]."""
+    return torch.from_numpy(np.array(Image.open(io.BytesIO(png))))[None].float() / 255
+
+
+def _collated(samples: list[Batch]) -> Batch:
+    images, logits, labels = zip(*samples, strict=True)
+    return torch.stack(images), torch.stack(logits), torch.stack(labels)
+
+
+def _slice(rows: Rows, start: int, stop: int) -> Rows:
+    place = slice(start, stop)
+    return Rows(rows.keys[place], *(getattr(rows, name)[place] for name in ("stored", "labels", "logits", "is_source")))
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return Rows(
+        [key for part in parts for key in part.keys],
+        np.concatenate([part.stored for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        torch.cat([part.logits for part in parts]),  # type: ignore[misc]
+        np.concatenate([part.is_source for part in parts]),
+    )
+
+
+@click.command(help=(__doc__ or "").splitlines()[0])
+@click.option("--samples", default=20_000, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
+def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
+    samples, rounds = (600, 1) if quick else (samples, rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        found: dict[str, Any] = measure(Path(folder), samples, rounds)
+    report = {"machine": machine("webdataset", "datasets", "litdata"), "samples": samples, **found}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
+    for what in ("reading", "writing"):
+        Console().print(table(what, found[what], samples))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
