@@ -92,8 +92,7 @@ def with_webdataset(folder: Path) -> Iterator[Batch]:
         return _image(sample["png"]), torch.from_numpy(logits.astype(np.float32)), torch.tensor(int(sample["cls"]))
 
     pipeline = webdataset.WebDataset(shards, shardshuffle=len(shards), seed=0).shuffle(2 * SHARD).map(decode)
-    for images, logits, labels in pipeline.batched(BATCH, collation_fn=_collated):
-        yield images, logits, labels
+    yield from pipeline.batched(BATCH, collation_fn=_collated)
 
 
 def with_datasets(format: str, folder: Path, cache_dir: Path) -> Iterator[Batch]:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
+from pipeline.lazy import lazy
 from pipeline.text.sentences import Sentences
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
 
 Stored = npt.NDArray[Any]
 """Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays, objects (N,) for text."""
 
-Inputs = torch.Tensor | Sentences
+Inputs: TypeAlias = "torch.Tensor | Sentences"
 """N samples as a model takes them."""
 
 Arrays = dict[str, pa.Array]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
+from pipeline.lazy import lazy
 from pipeline.logits.sparse import Logits
 from pipeline.npy import from_npys, to_npys
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
 
 _NPY = "teacher.npy"
 

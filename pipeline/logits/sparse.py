@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from torch import Tensor
-
+from pipeline.lazy import lazy
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch")
 
 NOTHING = -1e30
 """Stands for a logit of minus infinity, whose differences and gradients stay finite."""
@@ -117,7 +122,7 @@ class SparseLogits:
         return (self.rest - math.log(count)) * self.temperature / temperature + math.log(count)
 
 
-Logits = Tensor | SparseLogits
+Logits: TypeAlias = "Tensor | SparseLogits"
 """Teacher outputs of N samples: float32 (N, K), or on some of the classes."""
 
 
@@ -135,7 +140,7 @@ def concatenated(parts: Sequence[Logits]) -> Logits:
     """The rows of all parts, of which there is at least one, all of one codec."""
     sparse = [part for part in parts if isinstance(part, SparseLogits)]
     if not sparse:
-        return torch.cat([part for part in parts if isinstance(part, Tensor)])
+        return torch.cat([part for part in parts if isinstance(part, torch.Tensor)])
     return replace(
         sparse[0],
         classes=torch.cat([part.classes for part in sparse]),

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import torch
 
+from pipeline.lazy import lazy
 from pipeline.logits.columns import SparseColumn, different
 from pipeline.logits.options import require_count, require_temperature
 from pipeline.logits.sparse import Logits, SparseLogits
 from schemas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch")
 
 _LIMIT = float(np.finfo(np.float16).max)
 

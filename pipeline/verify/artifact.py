@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -12,12 +13,14 @@ from pipeline.progress import Task
 from pipeline.storage import Folder
 from pipeline.verify.files import Sizes, check_bytes, check_failures, compare_listing, open_manifest, reason
 from pipeline.verify.opening import Shards, open_shards
-from pipeline.verify.relabel import Relabeller
 from pipeline.verify.rows import LabelledShards
 from pipeline.verify.verdict import Findings, Relabelled
 from schemas.config import Config
 from schemas.errors import BpkdError
 from schemas.manifest import MANIFEST, FileEntry
+
+if TYPE_CHECKING:
+    from pipeline.verify.relabel import Relabeller
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class ArtifactCheck:
         self.comparable = isinstance(self._shards, LabelledShards)
         self._relabeller: Relabeller | None = None
         if teaching and self.manifest and isinstance(self._shards, LabelledShards):
+            from pipeline.verify.relabel import Relabeller  # brings torch with it
+
             relabeller = Relabeller(teaching.config, url, self._shards.rows, self.manifest, teaching.samples)
             self._relabeller = relabeller if relabeller.fits(self.found) else None
 
