@@ -1,6 +1,6 @@
 """How fast is the climb? Against the obvious PyTorch loop, foolbox and torchattacks, on the same models and batch.
 
-    pip install -e '.[bench]'
+    pip install foolbox GitPython && pip install --no-deps torchattacks    # those that are not there are left out
     python benchmarks/climb_speed.py
 
 All take the same number of L2 steps up the same gap. Models are as they are built, as whoever writes the obvious loop
@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,6 +119,9 @@ def with_torchattacks(case: Case, steps: int) -> Tensor:
     return ends
 
 
+OTHERS: dict[str, Callable[[Case, int], Tensor]] = {"foolbox": with_foolbox, "torchattacks": with_torchattacks}
+
+
 def bpkd(case: Case, models: tuple[Any, Any], precision: str, steps: int) -> Tensor:
     """Ours. It looks at the end of the last step, too, and gives the best point of each climb."""
     with torch.autocast(case.start.device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -139,11 +143,8 @@ def run(cases: list[str], batch: int, steps: int, rounds: int, device: torch.dev
     for name in cases:
         torch.manual_seed(0)
         case = CASES[name](batch, device)
-        ways: dict[str, Callable[[], object]] = {
-            "obvious loop": partial(obvious, case, steps),
-            "foolbox": partial(with_foolbox, case, steps),
-            "torchattacks": partial(with_torchattacks, case, steps),
-        }
+        ways: dict[str, Callable[[], object]] = {"obvious loop": partial(obvious, case, steps)}
+        ways |= {name: partial(way, case, steps) for name, way in OTHERS.items() if find_spec(name)}
         for precision in ("fp32", "bf16"):
             models = case.prepared(case.teacher, precision), case.prepared(case.student, precision)
             ways[f"bpkd {precision}"] = partial(bpkd, case, models, precision, steps)
@@ -153,13 +154,21 @@ def run(cases: list[str], batch: int, steps: int, rounds: int, device: torch.dev
 
 
 def table(seconds: dict[str, Seconds], batch: int) -> Table:
-    made = Table("models", "way", "climbs/s", "of the obvious loop", "of foolbox", title="The climb")
+    made = Table(*HEADS, title="The climb")
+    for row in rows(seconds, batch):
+        made.add_row(*row)
+    return made
+
+
+HEADS = ("models", "way", "climbs/s", "of the obvious loop", "of foolbox")
+
+
+def rows(seconds: dict[str, Seconds], batch: int) -> Iterator[list[str]]:
+    """What is shown of every case and way."""
     for name, ways in seconds.items():
         for way, times in ways.items():
-            rate = batch / statistics.median(times)
-            ratios = (f"{ratio(ways, other, way):.2f} x" for other in ("obvious loop", "foolbox"))
-            made.add_row(name, way, f"{rate:,.0f}", *ratios)
-    return made
+            ratios = (f"{ratio(ways, base, way):.2f} x" if base in ways else "" for base in ("obvious loop", "foolbox"))
+            yield [name, way, f"{batch / statistics.median(times):,.0f}", *ratios]
 
 
 def _settled(net: nn.Module) -> nn.Module:
@@ -189,7 +198,7 @@ def main(cases: tuple[str, ...], batch: int, steps: int, rounds: int, device: st
     if quick:
         batch, steps, rounds = 8, 2, 1
     report = {
-        "machine": machine("foolbox", "torchattacks"),
+        "machine": machine(*(name for name in OTHERS if find_spec(name))),
         **run([*cases], batch, steps, rounds, torch.device(device)),
     }
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,24 @@ def _encode(codec: Codec, teacher: torch.Tensor) -> None:
 
 
 def table(classes: dict[str, dict[str, dict[str, float]]]) -> Table:
-    heads = ["bytes", "in Parquet"]
-    heads += [f"{what}, T = {temperature:g}" for temperature in TEMPERATURES for what in ("error", "of the mean")]
-    made = Table("classes", "codec", *heads, "encoded/s", "decoded/s", title="Codecs of logits")
+    heads, *lines = rows(classes)
+    made = Table(*heads, title="Codecs of logits")
+    for line in lines:
+        made.add_row(*line)
+    return made
+
+
+def rows(classes: dict[str, dict[str, dict[str, float]]]) -> Iterator[list[str]]:
+    """Heads, and what is shown of every codec."""
+    heads = [f"{what}, T = {temperature:g}" for temperature in TEMPERATURES for what in ("error", "of the mean")]
+    yield ["classes", "codec", "bytes", "in Parquet", *heads, "encoded/s", "decoded/s"]
     for width, ways in classes.items():
         for way, figures in ways.items():
             names = [f"{what}_{t:g}" for t in TEMPERATURES for what in ("gradient_error", "mean_error")]
             wrong = (f"{figures[name]:.1%}" for name in names)
             rates = (f"{figures[name]:,.0f}" for name in ("encoded_per_second", "decoded_per_second"))
             sizes = (f"{figures[name]:,.0f}" for name in ("bytes", "parquet_bytes"))
-            made.add_row(f"{int(width):,}", way, *sizes, *wrong, *rates)
-    return made
+            yield [f"{int(width):,}", way, *sizes, *wrong, *rates]
 
 
 @click.command(help=(__doc__ or "").splitlines()[0])

@@ -1,6 +1,6 @@
 """How fast are shards read and written? Against webdataset, Hugging Face datasets and litdata, on the same samples.
 
-    pip install -e '.[bench]'
+    pip install litdata    # left out where it is not there
     python benchmarks/reading.py
 
 Reading is one epoch of shuffled batches as a training takes them: float images, fp16 logits as float32, labels. What a
@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -189,15 +190,16 @@ def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
 
     datasets.disable_progress_bars()
     made = make(folder, samples)
-    write_litdata(made["parquet"], folder / "litdata")
     readers: dict[str, Callable[[], Iterator[Batch]]] = {
         "bpkd, webdataset": partial(bpkd, made["webdataset"]),
         "bpkd, parquet": partial(bpkd, made["parquet"]),
         "webdataset": partial(with_webdataset, made["webdataset"]),
         "datasets, webdataset": partial(with_datasets, "webdataset", made["webdataset"], folder / "cache"),
         "datasets, parquet": partial(with_datasets, "parquet", made["parquet"], folder / "cache"),
-        "litdata": partial(with_litdata, folder / "litdata"),
     }
+    if find_spec("litdata"):
+        write_litdata(made["parquet"], folder / "litdata")
+        readers["litdata"] = partial(with_litdata, folder / "litdata")
     reading = in_turn({name: partial(consume, reader, samples) for name, reader in readers.items()}, rounds)
     dataset = open_dataset(str(made["parquet"]))
     rows = _joined([part.rows() for part in dataset.parts])
@@ -213,11 +215,20 @@ def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
 
 
 def table(what: str, seconds: Seconds, samples: int) -> Table:
-    made = Table(what, "samples/s", *(f"of {name}" for name in seconds if not name.startswith("bpkd")))
-    for name, times in seconds.items():
-        ratios = (f"{ratio(seconds, other, name):.2f} x" for other in seconds if not other.startswith("bpkd"))
-        made.add_row(name, f"{samples / statistics.median(times):,.0f}", *ratios)
+    heads, *lines = rows(what, seconds, samples)
+    made = Table(*heads)
+    for line in lines:
+        made.add_row(*line)
     return made
+
+
+def rows(what: str, seconds: Seconds, samples: int) -> Iterator[list[str]]:
+    """Heads, and what is shown of every way."""
+    others = [name for name in seconds if not name.startswith("bpkd")]
+    yield [what, "samples/s", *(f"of {name}" for name in others)]
+    for name, times in seconds.items():
+        ratios = (f"{ratio(seconds, other, name):.2f} x" for other in others)
+        yield [name, f"{samples / statistics.median(times):,.0f}", *ratios]
 
 
 def _image(png: bytes) -> torch.Tensor:
@@ -254,7 +265,11 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     samples, rounds = (600, 1) if quick else (samples, rounds)
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = measure(Path(folder), samples, rounds)
-    report = {"machine": machine("webdataset", "datasets", "litdata"), "samples": samples, **found}
+    report = {
+        "machine": machine("webdataset", "datasets", *(["litdata"] if find_spec("litdata") else [])),
+        "samples": samples,
+        **found,
+    }
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(report, indent=1) + "\n")
     for what in ("reading", "writing"):

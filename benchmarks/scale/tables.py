@@ -21,13 +21,13 @@ def tables(report: dict[str, Any], device: dict[str, Any] | None) -> dict[str, s
         return {**found, **dict.fromkeys(names, MISSING)}
     projected = projections(constants, device)
     views = (devices(device, projected), *(view(projected["runs"]) for view in (cost, storage, load)))
-    return {**found, **dict(zip(names, (*views, limit_table(projected["limits"])), strict=True))}
+    return {**found, **dict(zip(names, (*views, limitmarkdown(projected["limits"])), strict=True))}
 
 
-def place(text: str, found: dict[str, str]) -> str:
+def place(text: str, found: dict[str, str], page: str = "scale") -> str:
     """The page with each table between its markers."""
     for name, table in found.items():
-        begin, end = f"<!-- scale:{name} -->\n", f"<!-- /scale:{name} -->"
+        begin, end = f"<!-- {page}:{name} -->\n", f"<!-- /{page}:{name} -->"
         if text.count(begin) != 1 or text.count(end) != 1:
             raise ValueError(f"no one place for the table {name}")
         head, rest = text.split(begin)
@@ -44,7 +44,7 @@ def compared(report: dict[str, Any]) -> str:
         for row in (*own, {"stage": "**all**", **sums}):
             error = row["predicted"] / row["measured"] - 1
             rows.append([workers, row["stage"], f"{row['predicted']:.1f}", f"{row['measured']:.1f}", f"{error:+.0%}"])
-    return _table(["workers", "stage", "predicted, s", "measured, s", "error"], rows)
+    return markdown(["workers", "stage", "predicted, s", "measured, s", "error"], rows)
 
 
 def measured(constants: Constants) -> str:
@@ -71,7 +71,7 @@ def measured(constants: Constants) -> str:
         ["Prefect, a task", _task(constants)],
         ["Prefect, a flow run", f"{constants.run_requests:.0f} requests"],
     ]
-    return _table(["what", "here"], rows)
+    return markdown(["what", "here"], rows)
 
 
 def devices(device: dict[str, Any], projected: dict[str, Any]) -> str:
@@ -88,7 +88,7 @@ def devices(device: dict[str, Any], projected: dict[str, Any]) -> str:
     rows += [
         [f"share of a GPU that one worker keeps busy: {name}", f"{use:.0%}"] for name, use in projected["use"].items()
     ]
-    return _table([device["machine"]["device"], "samples/s"], rows)
+    return markdown([device["machine"]["device"], "samples/s"], rows)
 
 
 def cost(runs: Sequence[dict[str, Any]]) -> str:
@@ -101,14 +101,14 @@ def cost(runs: Sequence[dict[str, Any]]) -> str:
     for gpus in runs[0]["hours"]:
         for name in ("cache", "mine", "export", "train", "all"):
             rows.append([f"hours on {_gpus(gpus)}: {name}", *(_hours(run["hours"][gpus][name]) for run in runs)])
-    return _table(_heads(runs), rows)
+    return markdown(_heads(runs), rows)
 
 
 def storage(runs: Sequence[dict[str, Any]]) -> str:
     rows = [[name, *(_size(run["bytes"][name]) for run in runs)] for name in runs[0]["bytes"]]
     rows += [[f"files: {name}", *(f"{run['files'][name]:,}" for run in runs)] for name in runs[0]["files"]]
     rows += [["largest manifest", *(_size(run["manifest_bytes"]) for run in runs)]]
-    return _table(_heads(runs), rows)
+    return markdown(_heads(runs), rows)
 
 
 def load(runs: Sequence[dict[str, Any]]) -> str:
@@ -133,15 +133,15 @@ def load(runs: Sequence[dict[str, Any]]) -> str:
             rows.append(
                 [f"Prefect {what} per minute, {_gpus(gpus)}", *(f"{run['server'][gpus][key]:.1f}" for run in runs)]
             )
-    return _table(_heads(runs), rows)
+    return markdown(_heads(runs), rows)
 
 
-def limit_table(limits: Iterable[dict[str, Any]]) -> str:
+def limitmarkdown(limits: Iterable[dict[str, Any]]) -> str:
     rows = []
     for limit in limits:
         then = "" if limit["then"] is None else f"{_count(limit['then'])} {limit['unit']}"
         rows.append([limit["what"], f"{_count(limit['default'])} {limit['unit']}", limit["set"], then])
-    return _table(["what", "breaks at, with the defaults", "set", "then breaks at"], rows)
+    return markdown(["what", "breaks at, with the defaults", "set", "then breaks at"], rows)
 
 
 def _requests(constants: Constants) -> str:
@@ -160,7 +160,7 @@ def _heads(runs: Sequence[dict[str, Any]]) -> list[str]:
     return ["", *(f"{_count(run['samples'])} samples" for run in runs)]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 

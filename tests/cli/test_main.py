@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +15,7 @@ import pytest
 
 from cli.main import COMMANDS
 from schemas.errors import BpkdError, UserError
+from schemas.registry import FORMATS
 
 SCRIPT = "import sys; from cli.main import main; code = main(sys.argv[1:]); "
 
@@ -21,6 +24,15 @@ def test_help_imports_nothing_heavy() -> None:
     check = "print(sorted({'torch', 'polars', 'pyarrow', 'prefect', 'numpy', 'pydantic'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", SCRIPT + check, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("format", FORMATS.names)
+def test_verify_imports_no_torch(write_dataset: Callable[..., None], tmp_path: Path, format: str) -> None:
+    write_dataset(str(tmp_path / "data"), format)
+    check = "print(code, 'torch' in sys.modules)"
+    command = [sys.executable, "-c", SCRIPT + check, "verify", str(tmp_path / "data")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 False"
 
 
 def test_help_lists_every_command(bpkd: Any) -> None:

@@ -1,0 +1,48 @@
+"""Puts what the speed benchmarks have measured into docs/performance.md.
+
+python benchmarks/performance.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import climb_speed
+import logit_codecs
+import reading
+from scale.tables import markdown, place
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "performance.md"
+
+
+def tables() -> dict[str, str]:
+    """Name in docs/performance.md -> Markdown."""
+    climb, codecs, shards = (_read(name) for name in ("climb_speed", "logit_codecs", "reading"))
+    made = {"climb": [list(climb_speed.HEADS), *climb_speed.rows(climb["seconds"], climb["batch"])]}
+    made["codecs"] = [*logit_codecs.rows(codecs["classes"])]
+    for what in ("reading", "writing"):
+        made[what] = [*reading.rows(what, shards[what], shards["samples"])]
+    found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
+    for name, report in (("climb", climb), ("codecs", codecs), ("shards", shards)):
+        found[f"{name}-machine"] = _machine(report["machine"])
+    return found
+
+
+def _read(name: str) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return report
+
+
+def _machine(machine: dict[str, Any]) -> str:
+    known = ("platform", "processor", "gpu", "cores", "threads")
+    where = f"{machine.get('gpu') or machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"
+    versions = (f"{name} {version}" for name, version in machine.items() if name not in known)
+    return f"{where}; {', '.join(versions)}."
+
+
+if __name__ == "__main__":
+    PAGE.write_text(place(PAGE.read_text(), tables(), "performance"))
