@@ -15,7 +15,7 @@ from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.datasets.summary import class_name
 from pipeline.datasets.tokens import MovedToken, embedding_unit, moved_tokens
-from pipeline.logits import dense
+from pipeline.logits import spread_out
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
 from pipeline.text.comparison import Piece, compare
@@ -161,7 +161,7 @@ def _sample(dataset: Dataset, shard: str, table: pa.Table, key: str) -> Sample:
         **climb,
         label=label,
         class_name=class_name(names, label) if isinstance(label, int) else None,
-        outputs=_outputs(dataset, dense(decoded.logits)[0].numpy().astype(np.float64)),
+        outputs=_outputs(dataset, spread_out(decoded.logits)[0].numpy().astype(np.float64)),
         files={extension: contents[0] for extension, contents in members.items()},
         texts=sentence.texts if sentence and perturbed is None else None,
         tokens=None if perturbed is None else moved_tokens(dataset, perturbed),

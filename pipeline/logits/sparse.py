@@ -131,7 +131,7 @@ def most_likely(logits: Logits) -> Tensor:
     return logits.most_likely() if isinstance(logits, SparseLogits) else logits.argmax(1)
 
 
-def dense(logits: Logits) -> Tensor:
+def spread_out(logits: Logits) -> Tensor:
     """(N, K), for people to look at a few samples."""
     return logits.dense() if isinstance(logits, SparseLogits) else logits
 

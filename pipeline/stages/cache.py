@@ -23,9 +23,10 @@ from pipeline.runs import record_config
 from pipeline.seeds import torch_generator
 from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
-from pipeline.sources import Samples, open_samples
+from pipeline.sources import Block, Samples, open_samples
 from pipeline.work.expected import Expected, expect
 from pipeline.work.numerics import reproducible
+from pipeline.work.read_next import ReadNext
 from pipeline.work.retry import retry_source
 from pipeline.work.reuse import cached_by_base
 from pipeline.work.setup import (
@@ -141,12 +142,16 @@ class _Teacher:
         return prepared(self.config, self.teacher, self.samples.kind, self.samples.shape)
 
     @cached_property
+    def _blocks(self) -> ReadNext[Block]:
+        chunks = self.samples.chunks
+        return ReadNext(lambda index: self.samples.read(chunks[index]), len(chunks))
+
+    @cached_property
     def codec(self) -> Codec:
         return build_codec(self.config, self.width)
 
     def label(self, index: int) -> Made:
-        chunk, kind = self.samples.chunks[index], self.samples.kind
-        block = self.samples.read(chunk)
+        kind, block = self.samples.kind, self._blocks(index)
         check_labels(block, self.width)
         logits = torch.zeros(0, self.width)
         if block.keys:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from pipeline.logits import dense
+from pipeline.logits import spread_out
 from pipeline.models import check_outputs, freeze, pick_device, weights_sha256
 from pipeline.seeds import numpy_generator
 from pipeline.shards.masks import true
@@ -110,7 +110,7 @@ class Relabeller:
 
     def _compare(self, entry: FileEntry, rows: Rows, column: pa.Array, new: torch.Tensor, found: Findings) -> None:
         """N rows, whose logits are stored in `column`, and the (N, K) new ones."""
-        stored = dense(rows.logits)
+        stored = spread_out(rows.logits)
         difference, rounding = self._rows.codec_.deviation(column, new)
         allowed = rounding + 2 * NOISE[self._config.run.precision] * stored[stored.isfinite()].abs().max()
         excess = (difference / allowed).nan_to_num(0.0, posinf=torch.inf)

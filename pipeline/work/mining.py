@@ -26,6 +26,7 @@ from pipeline.work.climbers.base import make_climber
 from pipeline.work.climbing import Miner
 from pipeline.work.embeddings import read_map
 from pipeline.work.expected import Expected
+from pipeline.work.read_next import ReadNext
 from pipeline.work.setup import open_pair, prepared, row_format
 from pipeline.work.training import MODEL
 from schemas.config import Config
@@ -80,12 +81,13 @@ class Round:
         self.setup, self._number = setup, number
         self._miner: Miner | None = None
         self._lock = Lock()
+        self._rows = ReadNext(lambda index: setup.source[index].rows(), len(setup.source))
 
     def __call__(self, index: int) -> Made:
         """The auxiliary samples of one shard of the source."""
         with self._lock:
             miner = self._miner = self._miner or self.setup.miner(self._number)
-        mined = miner.mine(self.setup.source[index].rows(), index)
+        mined = miner.mine(self._rows(index), index)
         gaps = mined.table["gap_after"].to_numpy()
         file = File(shard_name(index), table_to_parquet(mined.table), samples=mined.table.num_rows)
         details = {"dropped": mined.dropped, "gap": float(gaps.mean()) if len(gaps) else None}

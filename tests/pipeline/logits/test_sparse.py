@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pipeline.logits import Codec, SparseLogits, concatenated, dense, most_likely
+from pipeline.logits import Codec, SparseLogits, concatenated, most_likely, spread_out
 from schemas.errors import RowError, UserError
 from schemas.registry import CODECS, LOSSES
 
@@ -72,7 +72,7 @@ def test_the_largest_are_kept_and_the_rest_has_its_mass() -> None:
         assert torch.allclose(reduced[:, :5], shares.topk(5)[0], atol=1e-3)
         assert torch.allclose(reduced[:, 5], 1 - shares.topk(5)[0].sum(1), atol=1e-3)
     assert torch.equal(most_likely(kept), logits.argmax(1))
-    assert torch.allclose((dense(kept) / temperature).softmax(1).topk(5)[0], shares.topk(5)[0], atol=1e-3)
+    assert torch.allclose((spread_out(kept) / temperature).softmax(1).topk(5)[0], shares.topk(5)[0], atol=1e-3)
 
 
 def test_drawn_shares_are_unbiased() -> None:

@@ -1,0 +1,159 @@
+"""What do the stages cost beside the models? `bpkd cache` and `bpkd mine` against the bare models on tensors in memory.
+
+    python benchmarks/end_to_end.py
+
+The stages also read and decode images, encode and hash what they make, write and commit shards. The bare climb ends
+with labelling its rounded ends, too, as stored logits belong to stored bytes. Models are the same, as the stages
+prepare them. Times are taken in turn, and what is shown are ratios of medians. Writes
+benchmarks/results/end_to_end.json, which `python benchmarks/performance.py` puts into docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from memory import write_source
+from rich.console import Console
+from rich.table import Table
+from timing import Seconds, machine
+
+from pipeline.mining import Bounds
+from pipeline.models import freeze
+from pipeline.progress import Silent, Task
+from pipeline.sources import open_samples
+from pipeline.stages import cache, mine
+from pipeline.work.climbers.base import build_objective, climb
+from pipeline.work.setup import autocast, open_pair, prepared
+from schemas.config import Config, parse_config
+
+RESULT = Path(__file__).parent / "results" / "end_to_end.json"
+CPU = torch.device("cpu")
+MODELS: dict[str, dict[str, Any]] = {
+    "small CNN": {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 128, "depth": 5}},
+    "small ResNet": {"factory": "zoo:resnet", "kwargs": {"classes": 10, "channels": 1, "depth": 20, "width": 16}},
+    "tiny CNN": {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 16, "depth": 4}},
+}
+STUDENT = {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 16, "depth": 4}}
+
+
+class Clock(Silent):
+    """Seconds of each task, by its title."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def task(self, title: str, total: int, unit: str = "samples") -> Iterator[Task]:
+        began = time.perf_counter()
+        with super().task(title, total, unit) as task:
+            yield task
+        self.seconds[title] = time.perf_counter() - began
+
+
+def config_of(root: Path, teacher: dict[str, Any], precision: str, shard_size: int) -> Config:
+    return parse_config(
+        {
+            "run": {"output": "run", "rounds": 1, "device": "cpu", "precision": precision},
+            "data": {"train": "source", "shard_size": shard_size},
+            "teacher": teacher,
+            "student": STUDENT,
+            "train": {"steps": 2},
+        },
+        root=root,
+    )
+
+
+def stage(call: Callable[..., Any], title: str, config: Config) -> float:
+    """Seconds of the task of that title, all of it made anew."""
+    clock = Clock()
+    call(config, restart=True, progress=clock)
+    return clock.seconds[title]
+
+
+def bare(config: Config, stored: np.ndarray[Any, Any], climbing: bool) -> float:
+    """Seconds of the teacher's forward passes alone, or of climbs and of labelling their ends."""
+    samples = open_samples(config)
+    pair = [freeze(model) for model in open_pair(config, samples, CPU)[:2]]
+    teacher, student = (prepared(config, model, samples.kind, samples.shape) for model in pair)
+    inputs = samples.kind.to_inputs(stored)
+    began = time.perf_counter()
+    with autocast(config, CPU):
+        if not climbing:
+            with torch.inference_mode():
+                for batch in inputs.split(config.cache.batch_size):
+                    teacher(batch)
+            return time.perf_counter() - began
+        for batch in inputs.split(config.mine.batch_size):
+            end = climb(config.mine, teacher, student, batch, batch, Bounds(0.0, 1.0))
+            with torch.inference_mode():
+                rounded = (end.inputs * 255).round() / 255
+                build_objective(config.mine)(teacher(rounded).float(), student(rounded).float())
+    return time.perf_counter() - began
+
+
+def measure(root: Path, samples: int, rounds: int, say: Callable[[str], None]) -> dict[str, Seconds]:
+    write_source(root / "source", samples)
+    found: dict[str, Seconds] = {}
+    for name, teacher in MODELS.items():
+        for precision in ("fp32", "bf16"):
+            say(f"{name}, {precision}")
+            config = config_of(root, teacher, precision, 1000)
+            source = open_samples(config)
+            stored = np.concatenate([source.read(chunk).stored for chunk in source.chunks])
+            seconds: Seconds = {}
+            for round_ in range(rounds + 1):
+                for what, call in {
+                    "cache": partial(stage, cache, "cache", config),
+                    "forward": partial(bare, config, stored, False),
+                    "mine": partial(stage, mine, "round 1 mine", config),
+                    "climb": partial(bare, config, stored, True),
+                }.items():
+                    taken = call()
+                    if round_:
+                        seconds.setdefault(what, []).append(taken)
+            found[f"{name}, {precision}"] = seconds
+    return found
+
+
+def rows(found: dict[str, Seconds], samples: int) -> Iterator[list[str]]:
+    """Heads, and what is shown of each teacher."""
+    yield ["teacher", "cache, samples/s", "of the bare forward", "mine, climbs/s", "of the bare climb"]
+    for name, seconds in found.items():
+        taken = {what: statistics.median(times) for what, times in seconds.items()}
+        shown = [name]
+        for what, without in (("cache", "forward"), ("mine", "climb")):
+            shown += [f"{samples / taken[what]:,.0f}", f"{taken[without] / taken[what]:.0%}"]
+        yield shown
+
+
+@click.command(help=(__doc__ or "").splitlines()[0])
+@click.option("--samples", default=6000, show_default=True)
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
+def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
+    samples, rounds = (64, 1) if quick else (samples, rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure(Path(folder), samples, rounds, lambda message: click.echo(message, err=True))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps({"machine": machine(), "samples": samples, "seconds": found}, indent=1) + "\n")
+    heads, *lines = rows(found, samples)
+    table = Table(*heads)
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
