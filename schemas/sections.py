@@ -57,8 +57,9 @@ class RunConfig(Section):
     seed: int = Field(0, ge=0, description="all randomness is derived from this number")
     rounds: int = Field(5, ge=0, le=2**53, description="min-max rounds; 0 is plain distillation")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="of the forward and backward passes in cache and mine"
+    precision: Literal["fp32", "bf16", "auto"] = Field(
+        "fp32",
+        description="of the forward and backward passes in cache and mine; auto: bf16 where a trial finds it faster",
     )
     runner: _named(registry.RUNNERS) = Field(  # type: ignore[valid-type]
         "threads", description="where shards are made: threads, processes, dask (extra) or ray (extra)"

@@ -16,6 +16,7 @@ from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
 from pipeline.work.numerics import reproducible
+from pipeline.work.precision import settled
 from pipeline.work.setup import (
     autocast,
     check_labels,
@@ -62,6 +63,7 @@ def evaluate(
     if config.data.eval is None:
         raise UserError("evaluate needs held-out data: set data.eval in the config")
     check_metrics(config.data.task, config.data.metrics)
+    config = settled(config, layout.teacher_logits(config.output), progress)
     device = pick_device(config.run.device)
     url = student or layout.student(config.output)
     trained = read_manifest(url, "train CONFIG")

@@ -31,6 +31,7 @@ from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
 from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
 from pipeline.work.numerics import reproducible
+from pipeline.work.precision import settled
 from pipeline.work.reuse import Donor, Rounds, mined_by_base
 from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
@@ -67,9 +68,11 @@ def mine(
     """
     progress = progress or Silent()
     check_choices(config)
+    cache_url = teacher_logits or layout.teacher_logits(config.output)
+    config = settled(config, cache_url, progress)
     manifests: list[Manifest] = []
     with using(runner, config) as making, held(Folder(config.output), progress.say):
-        loop = _open(config, teacher_logits or layout.teacher_logits(config.output), restart, progress, making)
+        loop = _open(config, cache_url, restart, progress, making)
         if restart:
             discard_rounds(config.output)
         for round_ in range(1, config.run.rounds + 1):

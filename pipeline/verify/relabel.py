@@ -25,7 +25,7 @@ from schemas.config import Config
 from schemas.errors import BpkdError, SampleError, UserError
 from schemas.manifest import MANIFEST, FileEntry, Manifest
 
-NOISE = {"fp32": 2.0**-13, "bf16": 2.0**-5}
+NOISE = {"fp32": 2.0**-13, "bf16": 2.0**-5, "auto": 2.0**-5}
 """How far a logit may move when the same inputs come in another batch, as a share of the largest logit.
 
 Another batch size adds in another order. One rounding is 2^-24 in fp32 and 2^-8 in bf16; this leaves room for what

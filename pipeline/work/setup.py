@@ -297,7 +297,7 @@ def prepared(config: Config, model: AnyModel, kind: Kind, shape: tuple[int, ...]
 
 def autocast(config: Config, device: torch.device) -> AbstractContextManager[Any]:
     """The precision of forward and backward passes that `run.precision` asks for."""
-    if config.run.precision == "fp32":
+    if config.run.precision != "bf16":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
 
