@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import climb_speed
+import end_to_end
 import logit_codecs
 import reading
 from scale.tables import markdown, place
@@ -21,13 +22,15 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def tables() -> dict[str, str]:
     """Name in docs/performance.md -> Markdown."""
-    climb, codecs, shards = (_read(name) for name in ("climb_speed", "logit_codecs", "reading"))
+    names = ("climb_speed", "logit_codecs", "reading", "end_to_end")
+    climb, codecs, shards, stages = (_read(name) for name in names)
     made = {"climb": [list(climb_speed.HEADS), *climb_speed.rows(climb["seconds"], climb["batch"])]}
+    made["stages"] = [*end_to_end.rows(stages["seconds"], stages["samples"])]
     made["codecs"] = [*logit_codecs.rows(codecs["classes"])]
     for what in ("reading", "writing"):
         made[what] = [*reading.rows(what, shards[what], shards["samples"])]
     found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
-    for name, report in (("climb", climb), ("codecs", codecs), ("shards", shards)):
+    for name, report in (("climb", climb), ("codecs", codecs), ("shards", shards), ("stages", stages)):
         found[f"{name}-machine"] = _machine(report["machine"])
     return found
 

@@ -48,9 +48,8 @@ def test_a_trial_decides_for_all_of_the_run(
     monkeypatch.setattr(sys.modules["pipeline.stages.cache"], "bf16_speed", lambda *_: speed)
     assert cache(config, progress=heard).fingerprint["precision"] == taken
     assert heard.lines == [HOW.format(taken, speed)]
-    monkeypatch.setattr(
-        sys.modules["pipeline.stages.cache"], "bf16_speed", lambda *_: 3.1 - speed
-    )  # which nobody asks any more
+    # Nobody asks again.
+    monkeypatch.setattr(sys.modules["pipeline.stages.cache"], "bf16_speed", lambda *_: 3.1 - speed)
     assert cache(config, progress=heard).fingerprint["precision"] == taken
     (mined,) = mine(config, progress=heard)
     assert mined.fingerprint["precision"] == taken
