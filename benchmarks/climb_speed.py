@@ -229,7 +229,7 @@ def _copy(model: nn.Module) -> Any:
 @click.option("--case", "cases", type=click.Choice([*CASES]), multiple=True, default=[*CASES], help="Of models.")
 @click.option("--batch", default=128, show_default=True)
 @click.option("--steps", default=10, show_default=True)
-@click.option("--rounds", default=7, show_default=True)
+@click.option("--rounds", default=5, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--quick", is_flag=True, help="Few steps, to see that it works.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")

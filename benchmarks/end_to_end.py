@@ -138,8 +138,8 @@ def rows(found: dict[str, Seconds], samples: int) -> Iterator[list[str]]:
 
 
 @click.command(help=(__doc__ or "").splitlines()[0])
-@click.option("--samples", default=6000, show_default=True)
-@click.option("--rounds", default=3, show_default=True)
+@click.option("--samples", default=2000, show_default=True)
+@click.option("--rounds", default=2, show_default=True)
 @click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
 def main(samples: int, rounds: int, quick: bool, output: Path) -> None:

@@ -130,8 +130,8 @@ def rows(classes: dict[str, dict[str, dict[str, float]]]) -> Iterator[list[str]]
 
 
 @click.command(help=(__doc__ or "").splitlines()[0])
-@click.option("--values", default=2**24, show_default=True, help="Logits of all samples together.")
-@click.option("--rounds", default=5, show_default=True)
+@click.option("--values", default=2**22, show_default=True, help="Logits of all samples together.")
+@click.option("--rounds", default=3, show_default=True)
 @click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
 def main(values: int, rounds: int, quick: bool, output: Path) -> None:
