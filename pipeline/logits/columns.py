@@ -16,7 +16,8 @@ Array = npt.NDArray[Any]
 
 
 class SparseColumn:
-    """A struct of lists of k: the classes, and one number for each; and perhaps a number for all others.
+    """Column and files of codecs that keep k of K classes: a struct of lists of k, the classes and a number for each,
+    and perhaps a number for all other classes together.
 
     Args:
         width: K.
@@ -31,10 +32,19 @@ class SparseColumn:
         self._lists = {"classes": classes, value[0]: np.dtype(value[1])}
         self._rest = rest
         fields = [pa.field(name, pa.list_(pa.from_numpy_dtype(type_), k)) for name, type_ in self._lists.items()]
-        self.type: pa.DataType = pa.struct([*fields, *([pa.field(rest, pa.float32())] if rest else [])])
+        self._type: pa.DataType = pa.struct([*fields, *([pa.field(rest, pa.float32())] if rest else [])])
         self.extensions = tuple(f"teacher_{name}.npy" for name in (*self._lists, *([rest] if rest else [])))
 
-    def join(self, classes: Array, values: Array, rest: Array | None = None) -> pa.Array:
+    def column_type(self, width: int) -> pa.DataType:
+        return self._type
+
+    def bytes_per_sample(self, width: int) -> int:
+        return 8 * self._k + 4
+
+    def values_per_sample(self, width: int) -> int:
+        return self._k
+
+    def _join(self, classes: Array, values: Array, rest: Array | None = None) -> pa.Array:
         """(N, k), (N, k) and (N,) -> the column."""
         children = [
             pa.FixedSizeListArray.from_arrays(pa.array(array.astype(type_).reshape(-1)), self._k)
@@ -42,15 +52,15 @@ class SparseColumn:
         ]
         if rest is not None:
             children.append(pa.array(rest, pa.float32()))
-        return pa.StructArray.from_arrays(children, fields=list(self.type))
+        return pa.StructArray.from_arrays(children, fields=list(self._type))
 
-    def split(self, column: pa.Array) -> tuple[Array, Array, Array | None]:
+    def _split(self, column: pa.Array) -> tuple[Array, Array, Array | None]:
         """The column -> (N, k), (N, k) and (N,); nothing in it is null."""
         lists, rest = self._children(column)
         classes, values = (child.flatten().to_numpy(zero_copy_only=False).reshape(-1, self._k) for child in lists)
         return classes, values, None if rest is None else rest.to_numpy(zero_copy_only=False)
 
-    def known(self, column: pa.Array) -> npt.NDArray[np.bool_]:
+    def _known(self, column: pa.Array) -> npt.NDArray[np.bool_]:
         """(N,) rows in which nothing is null."""
         lists, rest = self._children(column)
         mask = np.ones(len(column), np.bool_)
@@ -62,19 +72,15 @@ class SparseColumn:
         return mask
 
     def to_members(self, column: pa.Array) -> Mapping[str, Sequence[bytes]]:
-        arrays = [array for array in self.split(column) if array is not None]
+        arrays = [array for array in self._split(column) if array is not None]
         return {extension: to_npys(array) for extension, array in zip(self.extensions, arrays, strict=True)}
 
-    def from_members(self, members: Mapping[str, Sequence[bytes]]) -> pa.Array:
-        """
-        Raises:
-            RowError: a file does not hold what this column needs.
-        """
+    def from_members(self, members: Mapping[str, Sequence[bytes]], width: int) -> pa.Array:
         kinds: list[tuple[Any, tuple[int, ...]]] = [(type_, (self._k,)) for type_ in self._lists.values()]
         if self._rest:
             kinds.append((np.dtype(np.float32), ()))
         arrays = [from_npys(members[name], *kind) for name, kind in zip(self.extensions, kinds, strict=True)]
-        return self.join(*arrays)
+        return self._join(*arrays)
 
     def _children(self, column: pa.Array) -> tuple[list[pa.Array], pa.Array | None]:
         lists = [pc.struct_field(column, name) for name in self._lists]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ else:
 _LIMIT = float(np.finfo(np.float16).max)
 
 
-class TopK:
+class TopK(SparseColumn):
     """The k largest logits as fp16 with their classes, and log sum exp(logit / T) over all others as fp32.
 
     At the temperature T the probability of each of the k, and that of the others together, are exact but for fp16.
@@ -37,20 +36,9 @@ class TopK:
     """
 
     def __init__(self, width: int, k: int = 32, temperature: float = 4.0) -> None:
-        self._width, self._k = width, min(require_count(k, "k"), width)
+        super().__init__(width, min(require_count(k, "k"), width), ("logits", np.float16), "rest")
         self._temperature = require_temperature(temperature)
         self.options: dict[str, Any] = {"k": k, "temperature": temperature}
-        self._column = SparseColumn(width, self._k, ("logits", np.float16), "rest")
-        self.extensions = self._column.extensions
-
-    def column_type(self, width: int) -> pa.DataType:
-        return self._column.type
-
-    def bytes_per_sample(self, width: int) -> int:
-        return 8 * self._k + 4
-
-    def values_per_sample(self, width: int) -> int:
-        return self._k
 
     def representable(self, logits: torch.Tensor) -> torch.Tensor:
         # Comparing is False for NaN, so this is also the test for finite values.
@@ -67,17 +55,17 @@ class TopK:
 
     def encode(self, logits: Logits) -> pa.Array:
         assert isinstance(logits, SparseLogits)
-        return self._column.join(logits.classes.numpy(), logits.logits.numpy(), logits.rest.numpy())
+        return self._join(logits.classes.numpy(), logits.logits.numpy(), logits.rest.numpy())
 
     def decode(self, column: pa.Array) -> SparseLogits:
-        classes, logits, rest = self._column.split(column)
+        classes, logits, rest = self._split(column)
         assert rest is not None
         arrays = classes.astype(np.int32), logits.astype(np.float32), rest.astype(np.float32)
         return self._sparse(*map(torch.from_numpy, arrays))
 
     def valid(self, column: pa.Array) -> npt.NDArray[np.bool_]:
-        good = self._column.known(column)
-        classes, logits, rest = self._column.split(column.filter(pa.array(good)))
+        good = self._known(column)
+        classes, logits, rest = self._split(column.filter(pa.array(good)))
         assert rest is not None
         known = np.isfinite(rest) if self._k < self._width else rest == -math.inf
         distinct = different(classes, np.ones(classes.shape, np.bool_))
@@ -97,12 +85,6 @@ class TopK:
         rounding = (new.half().float() - new).abs()
         allowed = rounding.amax(1, keepdim=True).repeat(1, self._width).scatter(1, chosen, rounding)
         return torch.where(fine, difference, largest), allowed
-
-    def to_members(self, column: pa.Array) -> Mapping[str, Sequence[bytes]]:
-        return self._column.to_members(column)
-
-    def from_members(self, members: Mapping[str, Sequence[bytes]], width: int) -> pa.Array:
-        return self._column.from_members(members)
 
     def empty(self, count: int, width: int, device: torch.device) -> SparseLogits:
         shape = (count, self._k)
