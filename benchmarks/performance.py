@@ -13,6 +13,7 @@ import climb_speed
 import end_to_end
 import logit_codecs
 import reading
+import training_speed
 from scale.tables import markdown, place
 
 ROOT = Path(__file__).parents[1]
@@ -22,15 +23,22 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def tables() -> dict[str, str]:
     """Name in docs/performance.md -> Markdown."""
-    names = ("climb_speed", "logit_codecs", "reading", "end_to_end")
-    climb, codecs, shards, stages = (_read(name) for name in names)
+    names = ("climb_speed", "logit_codecs", "reading", "end_to_end", "training_speed")
+    climb, codecs, shards, stages, training = (_read(name) for name in names)
     made = {"climb": [list(climb_speed.HEADS), *climb_speed.rows(climb["seconds"], climb["batch"])]}
     made["stages"] = [*end_to_end.rows(stages["seconds"], stages["samples"])]
+    made["training"] = [*training_speed.rows(training["seconds"], training["steps"])]
     made["codecs"] = [*logit_codecs.rows(codecs["classes"])]
     for what in ("reading", "writing"):
         made[what] = [*reading.rows(what, shards[what], shards["samples"])]
     found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
-    for name, report in (("climb", climb), ("codecs", codecs), ("shards", shards), ("stages", stages)):
+    for name, report in (
+        ("climb", climb),
+        ("codecs", codecs),
+        ("shards", shards),
+        ("stages", stages),
+        ("training", training),
+    ):
         found[f"{name}-machine"] = _machine(report["machine"])
     return found
 
