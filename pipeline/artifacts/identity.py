@@ -69,6 +69,8 @@ def _named(path: str) -> str:
         if not key.startswith("files."):
             return f"data.{key or section}"
         return f"{figure} of the images" if file == "." else f"{figure} of the file {file}"
+    if section == "codec_options":
+        return f"cache.{path}"
     return _NAMES.get(path) or _KEYS.get(path, path)
 
 
