@@ -69,7 +69,7 @@ def complaint(values: dict[str, Any]) -> str:
         ({"data__train": 5}, ["data.train = 5", "valid string", "glob"]),
         ({"data__size": [32]}, ["data.size = [32]", "too few values"]),
         ({"run__device": "gpu"}, ["run.device = 'gpu'", "auto, cpu, cuda"]),
-        ({"run__precision": "fp16"}, ["run.precision = 'fp16'", "'fp32' or 'bf16'"]),
+        ({"run__precision": "fp16"}, ["run.precision = 'fp16'", "'fp32', 'bf16' or 'auto'"]),
         ({"run__rounds": "many"}, ["run.rounds = 'many'", "valid integer"]),
         ({"mine__step_size": 0}, ["mine.step_size = 0", "greater than 0"]),
         ({"mine__step_size": float("inf")}, ["mine.step_size = inf", "finite"]),

@@ -259,7 +259,7 @@ class TestTwoProcesses:
         assert len(said(err)) == 1 and said(err)[0].endswith("run the same command again to resume"), err
         shutil.copytree(workshop.output("broken"), workshop.output("alone"))
         code, _, err = workshop.train(broken)
-        assert code == 0 and "resumed at step 15 of 30" in err
+        assert code == 0 and "resumed at step 15 of 30" in err, err
         assert workshop.files("broken") == workshop.files("whole")
         manifest = train(workshop.config(dropout=0.4), output=workshop.output("alone"))  # by another number of ranks
         assert manifest.details["steps"] == 30 and manifest.details["epochs"] == 5
