@@ -1,18 +1,12 @@
-"""Packages that take a second to import, for modules that are also used where nothing of them is needed.
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
-"""
+"""PyTorch takes a second to import: `from pipeline.lazy import torch`, for modules that are also used without it."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
-class lazy:
+class _Lazy:
     """A module that is imported when something of it is first used.
 
     Args:
@@ -24,3 +18,9 @@ class lazy:
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(import_module(self._name), attribute)
+
+
+if TYPE_CHECKING:
+    import torch as torch
+else:
+    torch = _Lazy("torch")

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.lazy import lazy
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
+from pipeline.lazy import torch
 
 
 def derive_seed(seed: int, *parts: str | int) -> int:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.kinds.base import Arrays, Members, Stored
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.npy import from_npy, from_npys, to_npys
 from schemas.errors import RowError, SampleError
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 _NPY = "input.npy"
 _NOT_FINITE = "holds a value that is missing or not finite"

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.text.sentences import Sentences
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 Stored = npt.NDArray[Any]
 """Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays, objects (N,) for text."""

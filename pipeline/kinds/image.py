@@ -7,7 +7,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipeline.kinds.base import Arrays, Members, Stored
 from pipeline.kinds.png import header_problem, png_problem
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from schemas.errors import RowError, SampleError
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 MAX_PIXELS = 178_956_970
 """An image that claims more is refused before it is decoded (Pillow's own limit against decompression bombs)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,9 @@ import pyarrow.compute as pc
 from pipeline.kinds.base import Arrays, Members, Stored
 from pipeline.kinds.deltas import DeltaCodec
 from pipeline.kinds.perturbed import PerturbedColumns
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.text.sentences import Sentence, Sentences
 from schemas.errors import RowError, SampleError
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 TEXT_BYTES = 2**15
 """Of one text in UTF-8, at most; no model that bpkd is for reads further."""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.logits.sparse import Logits
 from pipeline.npy import from_npys, to_npys
 from schemas.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 _NPY = "teacher.npy"
 

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.logits.columns import SparseColumn, different
 from pipeline.logits.options import require_count, require_temperature
 from pipeline.logits.sparse import Logits, SparseLogits
 from schemas.errors import UserError
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 _DOUBT = 1e-9
 """How often, of honest data, a drawn share is further from its probability than `deviation` allows."""

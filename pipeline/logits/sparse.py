@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-else:
-    torch = lazy("torch")
 
 NOTHING = -1e30
 """Stands for a logit of minus infinity, whose differences and gradients stay finite."""

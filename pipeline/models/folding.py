@@ -12,12 +12,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 M = TypeVar("M", bound=nn.Module)
 
-_LAYERS: list[tuple[type[nn.Module] | tuple[type[nn.Module], ...], type[nn.Module], Callable[..., nn.Module]]] = [
-    (nn.Conv1d, nn.BatchNorm1d, fuse_conv_bn_eval),
-    (nn.Conv2d, nn.BatchNorm2d, fuse_conv_bn_eval),
-    (nn.Conv3d, nn.BatchNorm3d, fuse_conv_bn_eval),
-    (nn.Linear, nn.BatchNorm1d, fuse_linear_bn_eval),
-]
+_FUSIONS: dict[tuple[type, type], Callable[..., nn.Module]] = {
+    (nn.Conv1d, nn.BatchNorm1d): fuse_conv_bn_eval,
+    (nn.Conv2d, nn.BatchNorm2d): fuse_conv_bn_eval,
+    (nn.Conv3d, nn.BatchNorm3d): fuse_conv_bn_eval,
+    (nn.Linear, nn.BatchNorm1d): fuse_linear_bn_eval,
+}
+"""By the types themselves: what a subclass computes besides is unknown."""
+
 _SAMPLES = 4
 _AGREEMENT = 1e-9
 """Largest difference of the outputs in float64, relative to the largest output. A wrong fold is off by far more."""
@@ -76,18 +78,12 @@ def _pairs(model: nn.Module, inputs: Tensor) -> list[tuple[str, str, Callable[..
     pairs = []
     for path, norm, given, _ in calls:
         before, layer = layers.get(id(given), ("", None))
-        fuse = _fusion(layer, norm)
-        if layer is not None and fuse is not None and times.count(id(layer)) == times.count(id(norm)) == 1:
+        fuse = _FUSIONS.get((type(layer), type(norm)))
+        # Without running statistics it takes those of the batch.
+        fixed = getattr(norm, "running_mean", None) is not None
+        if fuse is not None and fixed and times.count(id(layer)) == times.count(id(norm)) == 1:
             pairs.append((before, path, fuse))
     return pairs
-
-
-def _fusion(layer: nn.Module | None, norm: nn.Module) -> Callable[..., nn.Module] | None:
-    for layers, norms, fuse in _LAYERS:
-        # Of these types themselves: what a subclass computes besides is unknown.
-        if type(layer) is layers and type(norm) is norms and norm.running_mean is not None:
-            return fuse
-    return None
 
 
 def _fold(model: M, pairs: list[tuple[str, str, Callable[..., nn.Module]]]) -> M:

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.logits import Codec, Logits, concatenated
 from pipeline.shards.checks import refuse_first, wrong_cached
 from pipeline.shards.limits import Extent
 from pipeline.shards.parquet import read_parquet
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 
 @dataclass(frozen=True)

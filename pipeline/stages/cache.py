@@ -16,7 +16,7 @@ from pipeline import layout
 from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import File, Made, Unit
 from pipeline.logits import Codec
-from pipeline.models import AnyModel, pick_device
+from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.runners.base import Job, Runner, using
 from pipeline.runners.making import make_units
@@ -123,7 +123,7 @@ def _trial(config: Config, samples: Samples, models: list[AnyModel]) -> Callable
     inputs = blank_inputs(samples.kind, samples.shape, models[0].device)
     if not isinstance(inputs, torch.Tensor):
         return None
-    return lambda: bf16_speed(config, [models[0], copy.deepcopy(models[1]).eval().requires_grad_(False)], inputs)
+    return lambda: bf16_speed(config, [models[0], freeze(copy.deepcopy(models[1]))], inputs)
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.lazy import lazy
+from pipeline.lazy import torch
 from pipeline.text.batch import TokenBatch
 from pipeline.text.recent import Recent
 from pipeline.text.sentences import Tokens
-
-if TYPE_CHECKING:
-    import torch
-else:
-    torch = lazy("torch")
 
 Texts = tuple[str, ...]
 """One text, or a pair."""
