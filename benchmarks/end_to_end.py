@@ -10,7 +10,6 @@ benchmarks/results/end_to_end.json, which `python benchmarks/performance.py` put
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -24,9 +23,7 @@ import click
 import numpy as np
 import torch
 from memory import write_source
-from rich.console import Console
-from rich.table import Table
-from timing import Seconds, machine
+from timing import Seconds, machine, save, show
 
 from pipeline.mining import Bounds
 from pipeline.models import freeze
@@ -146,13 +143,8 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     samples, rounds = (64, 1) if quick else (samples, rounds)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), samples, rounds, lambda message: click.echo(message, err=True))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"machine": machine(), "samples": samples, "seconds": found}, indent=1) + "\n")
-    heads, *lines = rows(found, samples)
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+    save(output, {"machine": machine(), "samples": samples, "seconds": found})
+    show(rows(found, samples))
 
 
 if __name__ == "__main__":

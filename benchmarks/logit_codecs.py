@@ -11,7 +11,6 @@ Writes benchmarks/results/logit_codecs.json, which `python benchmarks/performanc
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterator
@@ -22,9 +21,7 @@ from typing import Any
 import click
 import pyarrow as pa
 import torch
-from rich.console import Console
-from rich.table import Table
-from timing import in_turn, machine
+from timing import in_turn, machine, save, show
 
 from pipeline.logits import Codec
 from pipeline.shards.parquet import table_to_parquet
@@ -108,14 +105,6 @@ def _encode(codec: Codec, teacher: torch.Tensor) -> None:
     codec.encode(codec.compress(teacher, torch.Generator().manual_seed(1)))
 
 
-def table(classes: dict[str, dict[str, dict[str, float]]]) -> Table:
-    heads, *lines = rows(classes)
-    made = Table(*heads, title="Codecs of logits")
-    for line in lines:
-        made.add_row(*line)
-    return made
-
-
 def rows(classes: dict[str, dict[str, dict[str, float]]]) -> Iterator[list[str]]:
     """Heads, and what is shown of every codec."""
     heads = [f"{what}, T = {temperature:g}" for temperature in TEMPERATURES for what in ("error", "of the mean")]
@@ -137,10 +126,9 @@ def rows(classes: dict[str, dict[str, dict[str, float]]]) -> Iterator[list[str]]
 def main(values: int, rounds: int, quick: bool, output: Path) -> None:
     values, rounds = (2**16, 1) if quick else (values, rounds)
     found: dict[str, Any] = {str(classes): measure(classes, values, rounds) for classes in CLASSES}
-    output.parent.mkdir(parents=True, exist_ok=True)
     report = {"machine": machine(), "values": values, "classes": found}
-    output.write_text(json.dumps(report, indent=1) + "\n")
-    Console().print(table(found))
+    save(output, report)
+    show(rows(found), "Codecs of logits")
 
 
 if __name__ == "__main__":

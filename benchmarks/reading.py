@@ -13,7 +13,6 @@ Writes benchmarks/results/reading.json, which `python benchmarks/performance.py`
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import statistics
@@ -30,9 +29,7 @@ import pyarrow.parquet as pq
 import torch
 from memory import write_source
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
-from timing import Seconds, in_turn, machine, ratio
+from timing import Seconds, in_turn, machine, ratio, save, show
 
 from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import File, Made
@@ -212,14 +209,6 @@ def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
     return {"reading": reading, "writing": writing}
 
 
-def table(what: str, seconds: Seconds, samples: int) -> Table:
-    heads, *lines = rows(what, seconds, samples)
-    made = Table(*heads)
-    for line in lines:
-        made.add_row(*line)
-    return made
-
-
 def rows(what: str, seconds: Seconds, samples: int) -> Iterator[list[str]]:
     """Heads, and what is shown of every way."""
     others = [name for name in seconds if not name.startswith("bpkd")]
@@ -268,10 +257,9 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
         "samples": samples,
         **found,
     }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(report, indent=1) + "\n")
+    save(output, report)
     for what in ("reading", "writing"):
-        Console().print(table(what, found[what], samples))
+        show(rows(what, found[what], samples))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 Seconds = dict[str, list[float]]
 
@@ -38,6 +43,21 @@ def in_turn(
 def ratio(seconds: Seconds, slow: str, fast: str) -> float:
     """How many times as long the median of one takes as that of the other."""
     return statistics.median(seconds[slow]) / statistics.median(seconds[fast])
+
+
+def save(output: Path, report: Mapping[str, Any]) -> None:
+    """Write what was measured as JSON."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def show(rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Print a table, of which the first row has the heads."""
+    heads, *lines = rows
+    table = Table(*heads, title=title)
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
 
 
 def machine(*packages: str) -> dict[str, Any]:

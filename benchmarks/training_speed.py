@@ -10,7 +10,6 @@ turn, and what is shown are ratios of medians. Writes benchmarks/results/trainin
 from __future__ import annotations
 
 import copy
-import json
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,9 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
-from timing import Seconds, in_turn, machine
+from timing import Seconds, in_turn, machine, save, show
 
 from pipeline.distill.batches import BatchPlan
 from pipeline.distill.criterion import Criterion
@@ -121,13 +118,8 @@ def rows(found: dict[str, Seconds], steps: int) -> Iterator[list[str]]:
 def main(steps: int, rounds: int, quick: bool, output: Path) -> None:
     steps, rounds = (5, 1) if quick else (steps, rounds)
     found = measure(steps, rounds)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"machine": machine(), "steps": steps, "seconds": found}, indent=1) + "\n")
-    heads, *lines = rows(found, steps)
-    table = Table(*heads)
-    for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+    save(output, {"machine": machine(), "steps": steps, "seconds": found})
+    show(rows(found, steps))
 
 
 if __name__ == "__main__":
