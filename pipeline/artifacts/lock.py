@@ -10,6 +10,7 @@ stops. What can slip through is a single write that was under way; of a unit, bo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -34,9 +35,6 @@ PATIENCE = 0.5
 """Seconds that a user who interrupts waits for the lock to be given back."""
 LOOK = 0.5
 """Seconds between two looks at another's lock."""
-SETTLE = 0.2
-"""Seconds after which a lock that was taken over is looked at once more."""
-
 _mine: set[str] = set()
 """Tokens of the locks that this process holds."""
 
@@ -116,16 +114,7 @@ class Lock:
         """
         _mine.add(self._self.token)
         try:
-            while not self._folder.create(self._name, _to_json(self._self)):
-                holder = self._read()
-                if holder is None:
-                    continue
-                if (alive := self._alive(holder)) is not None:
-                    raise self._busy(alive)
-                if self._read() == holder:
-                    self._folder.remove(self._name)
-                    self._take_over()
-                    break
+            self._take(self._name)
             self._renewed = time.monotonic()
             self._renewer.start()
         except BaseException:
@@ -160,17 +149,26 @@ class Lock:
             remover.start()
             remover.join(patience)
 
-    def _take_over(self) -> None:
-        """Take a dead holder's lock, which others may be doing at the same time: the one that is left has it."""
-        if self._folder.create(self._name, _to_json(self._self)):
-            time.sleep(SETTLE)
-        holder = self._read()
-        if holder is None or holder.token != self._self.token:
-            raise self._busy(holder)
+    def _take(self, name: str) -> None:
+        """Make the file `name` this lock's: nobody has it, or its holder is dead.
 
-    def _busy(self, holder: Holder | None) -> BpkdError:
-        who = holder or "another process"
-        return BpkdError(f"{self._folder.url} is being made by {who}; wait until it is done, or stop it")
+        Of those who find the same holder dead at the same time, one goes on: the one that made the claim, a lock of
+        its own whose name is that holder's, so that it too can be taken over.
+        """
+        while not self._folder.create(name, _to_json(self._self)):
+            holder = _read(self._folder, name)
+            if holder is None:
+                continue
+            if (alive := self._alive(name, holder)) is not None:
+                raise BpkdError(f"{self._folder.url} is being made by {alive}; wait until it is done, or stop it")
+            claim = f"{name}.{hashlib.sha256(holder.token.encode()).hexdigest()[:16]}"
+            self._take(claim)
+            try:
+                if _read(self._folder, name) == holder:
+                    self._folder.write(name, _to_json(self._self))
+                    return
+            finally:
+                self._folder.remove(claim)
 
     def _remove(self) -> None:
         if self._renewer.is_alive():
@@ -180,7 +178,7 @@ class Lock:
             if holder is not None and holder.token == self._self.token:
                 self._folder.remove(self._name)
 
-    def _alive(self, holder: Holder) -> Holder | None:
+    def _alive(self, name: str, holder: Holder) -> Holder | None:
         """Who works, if somebody does; may take DEAD seconds to find out."""
         if holder.machine == self._self.machine:
             runs = holder.token in _mine if holder.process == self._self.process else _runs(holder)
@@ -190,7 +188,7 @@ class Lock:
         until = time.monotonic() + DEAD
         while time.monotonic() < until:
             time.sleep(LOOK)
-            now = self._read()
+            now = _read(self._folder, name)
             if now != holder:
                 return now
         return None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -30,7 +31,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "RENEW", 0.05)
     monkeypatch.setattr(module, "DEAD", 0.5)
     monkeypatch.setattr(module, "LOOK", 0.01)
-    monkeypatch.setattr(module, "SETTLE", 0.01)
 
 
 def write(folder: Folder, **changes) -> None:
@@ -148,8 +148,7 @@ def test_who_lost_the_lock_while_paused_stops(folder, now, surely):
     assert folder.exists("lock.json") == (now != "gone")
 
 
-def test_of_many_that_take_over_at_once_one_is_left(folder, monkeypatch):
-    monkeypatch.setattr(module, "SETTLE", 1.0)
+def test_of_many_that_take_over_at_once_one_is_left(folder):
     write(folder)
     locks = [Lock(folder, "lock.json") for _ in range(6)]
     start, won = threading.Barrier(6), []
@@ -170,6 +169,46 @@ def test_of_many_that_take_over_at_once_one_is_left(folder, monkeypatch):
     assert len(won) == 1
     won[0].require(surely=True)
     won[0].release()
+
+
+def test_who_found_it_dead_and_comes_late_is_refused(folder, monkeypatch):
+    write(folder)
+    early, late = Lock(folder, "lock.json"), Lock(folder, "lock.json")
+    take = late._take
+
+    def slowly(name: str) -> None:
+        if name != "lock.json":  # the claim: by now another has taken the lock, and settled
+            early.acquire()
+        take(name)
+
+    monkeypatch.setattr(late, "_take", slowly)
+    with pytest.raises(BpkdError, match="is being made by"):
+        late.acquire()
+    early.require(surely=True)
+    early.release()
+    assert folder.names() == []
+
+
+@pytest.mark.parametrize("forbidden", [("write", "remove"), ("remove",)], ids=["before it wrote", "before it tidied"])
+def test_a_claim_whose_maker_died_is_taken_over_too(folder, monkeypatch, forbidden):
+    write(folder)
+    first, second = Lock(folder, "lock.json"), Lock(folder, "lock.json")
+    gone = json.loads(folder.read("lock.json"))["process"]
+    monkeypatch.setattr(first, "_self", replace(first._self, process=gone))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        for method in forbidden:
+            patch.setattr(folder, method, die)
+        with pytest.raises(KeyboardInterrupt):
+            first._take("lock.json")
+    assert len(folder.names()) == 2
+    second.acquire()
+    second.require(surely=True)
+    second.release()
+    assert not folder.exists("lock.json")
 
 
 def test_renewals_show_that_it_is_alive(folder):
