@@ -24,6 +24,7 @@ from schemas.urls import shown
 
 COMMANDS = {
     "init": ("cli.commands.init:init", "Write a commented starter config."),
+    "plan": ("cli.commands.plan:plan", "Tell what a run takes, before it runs."),
     "run": ("cli.commands.run:run", "Do all of it: cache, mine, export, train, evaluate."),
     "cache": ("cli.commands.stages:cache", "Store the teacher's logits of every source sample."),
     "mine": ("cli.commands.stages:mine", "Climb to auxiliary samples, round by round."),

@@ -25,15 +25,14 @@ def _keep(ctx: click.Context, option: click.Parameter, given: bool) -> None:
         setattr(ctx.ensure_object(Settings), option.name, True)
 
 
-def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
+def reads_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command on a config takes.
 
-    The command gets `config` (validated), `progress`, `restart` and `as_json`.
+    The command gets `config` (validated), `progress` and `as_json`.
     """
 
     @click.argument("path", metavar="CONFIG", type=click.Path())
     @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the config.")
-    @click.option("--restart", is_flag=True, help="Throw away what is there and begin anew.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
     @common
     @wraps(command)
@@ -43,10 +42,22 @@ def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
 
         config = load_config(path, overrides)
         settings = click.get_current_context().ensure_object(Settings)
-        settings.restart, settings.resumes = options["restart"], True
         return command(config=config, progress=make_progress(quiet=settings.quiet), **options)
 
     return wrapper
+
+
+def on_config(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command takes that makes what a config says: besides the above `restart`."""
+
+    @click.option("--restart", is_flag=True, help="Throw away what is there and begin anew.")
+    @wraps(command)
+    def resumable(restart: bool, **options: Any) -> Any:
+        settings = click.get_current_context().ensure_object(Settings)
+        settings.restart, settings.resumes = restart, True
+        return command(restart=restart, **options)
+
+    return reads_config(resumable)
 
 
 def example(*lines: str, notes: str = "") -> str:

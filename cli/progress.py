@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from cli.durations import duration
 from pipeline.progress import Progress, Silent
 
 BYTES = "bytes"
@@ -114,7 +115,7 @@ class Counter:
         if self._before and self._before == self.done:
             return f"{done}, all from before {self._shown_figures()}".rstrip()
         before = f", {self._before:,} of them from before," if self._before else ""
-        return f"{done}{before} in {_duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
+        return f"{done}{before} in {duration(self._seconds())} ({self._rate()}) {self._shown_figures()}".rstrip()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
@@ -127,11 +128,3 @@ class Counter:
 
     def _shown_figures(self) -> str:
         return " ".join(f"{name}={value:.4g}" for name, value in self._figures.items())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {seconds:02d} s"

@@ -11,10 +11,10 @@ from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
 from pipeline.layout import FIGURES
-from pipeline.metrics import check_metrics, make_meter
+from pipeline.metrics import Meter, check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
-from pipeline.sources import Samples, open_samples
+from pipeline.sources import Chunk, Samples, open_samples
 from pipeline.work.numerics import reproducible
 from pipeline.work.precision import settled
 from pipeline.work.setup import (
@@ -107,15 +107,7 @@ def _measure(
     failures = []
     with progress.task("evaluate", samples.size) as task, autocast(config, device):
         for chunk in samples.chunks:
-            block = samples.read(chunk)
-            check_labels(block, width)
-            failures += block.failures
-            if block.keys:
-                expected, got = (
-                    predict(net, samples.kind, block.stored, config.cache.batch_size, device)
-                    for net in (teacher, student)
-                )
-                meter.update(expected, got, torch.from_numpy(block.labels))
+            failures += measure_chunk(config, samples, chunk, (teacher, student), meter, width)
             task.advance(len(chunk))
     figures = meter.compute()
     missing = [name for name in config.data.metrics if name not in figures]
@@ -127,3 +119,16 @@ def _measure(
         count = f"{len(failures):,} of {samples.size:,} samples"
         progress.say(f"evaluate: {count} cannot be read and do not count; the first: {failures[0].reason}")
     return figures, failures
+
+
+def measure_chunk(
+    config: Config, samples: Samples, chunk: Chunk, models: tuple[AnyModel, AnyModel], meter: Meter, width: int
+) -> list[FailedSample]:
+    """Let the meter see what teacher and student make of a chunk; returns the samples that could not be read."""
+    block = samples.read(chunk)
+    check_labels(block, width)
+    if block.keys:
+        size = config.cache.batch_size
+        expected, got = (predict(model, samples.kind, block.stored, size, model.device) for model in models)
+        meter.update(expected, got, torch.from_numpy(block.labels))
+    return block.failures

@@ -184,7 +184,7 @@ class _Writer:
     def __init__(self, config: Config, rows: RowFormat, parts: list[Part]) -> None:
         self._config, self._rows = config, rows
         self._format: ShardFormat = FORMATS.build(config.export.format)
-        limit, per_shard = max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD)), _shard_samples(config, parts)
+        limit, per_shard = window_samples(rows), _shard_samples(config, parts)
         if rows.kind_.dtype == object:
             # What a text may take at most is far more than texts do take: a window of that size would cut shards short.
             per_shard = min(per_shard, MAX_DECODED // sample_bytes(rows))
@@ -217,6 +217,11 @@ class _Writer:
                 source=count_source(piece),
                 labelled=piece.num_rows - piece["label"].null_count,
             )
+
+
+def window_samples(rows: RowFormat) -> int:
+    """Samples that are shuffled together, at most."""
+    return max(1, WINDOW_BYTES // (sample_bytes(rows) + _OVERHEAD))
 
 
 def _shard_samples(config: Config, parts: list[Part]) -> int:

@@ -46,7 +46,7 @@ def recipe(config: Config, task: str) -> Recipe:
         raise UserError(f'the data set is for {task}, the config for {config.data.task}; set data.task = "{task}"')
     loss = LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
     return Recipe(
-        plan=_plan(config),
+        plan=batch_plan(config),
         criterion=Criterion(loss, train.alpha, regression=task == "regression"),
         lr=train.lr,
         schedule=train.schedule,
@@ -60,20 +60,27 @@ def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> S
     Raises:
         UserError: there are fewer steps than segments.
     """
-    train = config.train
-    if train.epochs is not None:
-        steps = max(round(train.epochs / count * epoch_steps(pool, _plan(config))), 1)
-    else:
-        total = train.steps or 0
-        if total < count:
-            raise UserError(
-                f"train.steps = {total} is less than the {count} trainings of {count - 1} rounds and the last"
-            )
-        steps = round(total * (number + 1) / count) - round(total * number / count)
+    steps = segment_steps(config, epoch_steps(pool, batch_plan(config)), number, count)
     return Segment(steps=steps, begin=number / count, end=(number + 1) / count, seed=seed)
 
 
-def _plan(config: Config) -> BatchPlan:
+def segment_steps(config: Config, epoch: int, number: int, count: int) -> int:
+    """Steps of segment `number` (from 0) of `count`, where `epoch` steps are a pass over its samples.
+
+    Raises:
+        UserError: there are fewer steps than segments.
+    """
+    train = config.train
+    if train.epochs is not None:
+        return max(round(train.epochs / count * epoch), 1)
+    total = train.steps or 0
+    if total < count:
+        raise UserError(f"train.steps = {total} is less than the {count} trainings of {count - 1} rounds and the last")
+    return round(total * (number + 1) / count) - round(total * number / count)
+
+
+def batch_plan(config: Config) -> BatchPlan:
+    """How batches are made up, as `[train]` has it."""
     train = config.train
     return BatchPlan(train.batch_size, None if train.source_fraction == "natural" else train.source_fraction)
 

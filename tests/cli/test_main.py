@@ -103,7 +103,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["rnu"], ["no command 'rnu'", "did you mean 'run'?", "init, run, cache"]),
+        (["rnu"], ["no command 'rnu'", "did you mean 'run'?", "init, plan, run"]),
         (["run"], ["Missing argument 'CONFIG'", "see bpkd run --help"]),
         (["run", "--quit", "c.toml"], ["--quit", "see bpkd run --help"]),
         (["--nonsense"], ["--nonsense", "see bpkd --help"]),

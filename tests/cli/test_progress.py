@@ -104,10 +104,3 @@ def test_tasks_nest_and_follow_each_other(terminal: bool) -> None:
         "outer",
         "after",
     ]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (59.9, "59.9 s"), (61, "1 min 01 s"), (3600 * 3 + 125, "3 h 02 min")]
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert cli.progress._duration(seconds) == text

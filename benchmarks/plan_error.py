@@ -1,0 +1,160 @@
+"""Is `bpkd plan` right? What it says of a run on 60,000 images, beside what the run then takes.
+
+    python benchmarks/plan_error.py
+
+Plans, then runs all stages in a process of its own, with one worker and with two processes: seconds, bytes and peak
+memory of every stage. Writes benchmarks/results/plan_error.json, which `python benchmarks/performance.py` puts into
+docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from memory import write_source
+from timing import machine, save, show
+
+ROOT = Path(__file__).parents[1]
+RESULT = ROOT / "benchmarks" / "results" / "plan_error.json"
+CONFIG = """
+[run]
+output = "{output}"
+rounds = 2
+{run}
+[data]
+train = "source"
+eval = "held-out"
+[teacher]
+factory = "zoo:cnn"
+kwargs = {{ classes = 10, width = 32, depth = 4 }}
+[student]
+factory = "zoo:cnn"
+kwargs = {{ classes = 10, width = 8, depth = 3 }}
+[mine]
+steps = 5
+[train]
+steps = {steps}
+"""
+CREWS = {"1 worker": ("", 1), "2 processes": ('runner = "processes"\nworkers = 2', 2)}
+FIGURES = ("seconds", "bytes", "memory")
+LIMIT = 0.25
+"""What the plan may be off, of what the run takes."""
+
+RUN = """
+import json, sys, time
+from pathlib import Path
+from pipeline.plan.watch import Peak
+from pipeline.stages import cache, evaluate, export, mine, train
+from schemas.config import load_config
+from pipeline.runners.base import make_runner
+config = load_config(sys.argv[1])
+found = {}
+with make_runner(config) as runner:
+    for stage in (cache, mine, export, train, evaluate):
+        if stage is train:
+            runner.close()
+        given = {"runner": runner} if stage in (cache, mine, export) else {}
+        began = time.perf_counter()
+        with Peak() as peak:
+            stage(config, **given)
+        found[stage.__name__] = {"seconds": time.perf_counter() - began, "memory": peak.bytes}
+run = Path(config.output)
+folders = {"cache": ["teacher-logits"], "mine": ["round-*"], "export": ["dataset"], "train": ["student"]}
+for stage, patterns in folders.items():
+    files = [file for pattern in patterns for folder in run.glob(pattern) for file in folder.rglob("*")]
+    found[stage]["bytes"] = sum(file.stat().st_size for file in files if file.is_file())
+print(json.dumps(found))
+"""
+"""The stages one after the other, as `bpkd run --direct` has them, each watched."""
+
+
+def planned(config: Path, workers: int, seconds: float) -> dict[str, dict[str, float]]:
+    """What `bpkd plan` says of every stage."""
+    options = ["--json", "--quiet", "--workers", str(workers), "--seconds", str(seconds)]
+    told = json.loads(_output([sys.executable, "-m", "cli.main", "plan", str(config), *options]))
+    return {
+        stage["stage"]: {"seconds": stage["seconds"][str(workers)], **{name: stage[name] for name in FIGURES[1:]}}
+        for stage in told["stages"]
+    }
+
+
+def measured(config: Path) -> dict[str, dict[str, float]]:
+    """What every stage takes."""
+    found: dict[str, dict[str, float]] = json.loads(_output([sys.executable, "-c", RUN, str(config)]))
+    return found
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def with_total(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """The same, and all stages together: of memory the most."""
+    known = {name: [stage.get(name, 0.0) for stage in stages.values()] for name in FIGURES}
+    return {**stages, "all": {name: (max if name == "memory" else sum)(values) for name, values in known.items()}}
+
+
+def rows(report: dict[str, Any]) -> Iterator[list[str]]:
+    """Heads, and planned beside measured of every stage of every crew."""
+    heads = [[f"{name}, planned / measured", "error"] for name in ("seconds", "MiB written", "MiB of memory")]
+    yield ["workers", "stage", *(head for pair in heads for head in pair)]
+    for crew, found in report["crews"].items():
+        plan, run = with_total(found["planned"]), with_total(found["measured"])
+        for stage in run:
+            cells = [crew, stage]
+            for name, scale in zip(FIGURES, (1, 2**20, 2**20), strict=True):
+                said, took = plan[stage].get(name, 0.0) / scale, run[stage].get(name, 0.0) / scale
+                cells += [f"{said:,.1f} / {took:,.1f}", f"{said / took - 1:+.0%}"] if took else ["", ""]
+            yield cells
+
+
+def worst(report: dict[str, Any]) -> float:
+    """The largest error of a total."""
+    errors = []
+    for found in report["crews"].values():
+        plan, run = (with_total(found[which])["all"] for which in ("planned", "measured"))
+        errors += [abs(plan[name] / run[name] - 1) for name in FIGURES]
+    return max(errors)
+
+
+def measure(folder: Path, crew_names: Sequence[str], samples: int, steps: int, seconds: float) -> dict[str, Any]:
+    write_source(folder / "source", samples)
+    write_source(folder / "held-out", max(samples // 6, 1))
+    crews = {}
+    for crew in crew_names:
+        run, workers = CREWS[crew]
+        config = folder / "config.toml"
+        config.write_text(CONFIG.format(output=f"run-{workers}", run=run, steps=steps))
+        click.echo(f"{crew}: plan", err=True)
+        said = planned(config, workers, seconds)
+        click.echo(f"{crew}: run", err=True)
+        crews[crew] = {"planned": said, "measured": measured(config)}
+    return {"machine": machine(), "samples": samples, "crews": crews}
+
+
+@click.command(help=(__doc__ or "").splitlines()[0])
+@click.option("--samples", default=60000, show_default=True)
+@click.option("--seconds", default=30.0, show_default=True, help="of each plan")
+@click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
+@click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
+def main(samples: int, seconds: float, quick: bool, output: Path) -> None:
+    crews, steps = list(CREWS), 1500
+    if quick:
+        crews, samples, steps, seconds = crews[:1], 256, 30, 0.5
+    with tempfile.TemporaryDirectory() as folder:
+        report = measure(Path(folder), crews, samples, steps, seconds)
+    save(output, report)
+    show(rows(report))
+    if not quick and worst(report) > LIMIT:
+        raise SystemExit(f"the plan is off by up to {worst(report):.0%}, more than {LIMIT:.0%}")
+
+
+if __name__ == "__main__":
+    main()

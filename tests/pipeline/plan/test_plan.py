@@ -1,0 +1,94 @@
+"""What `plan` says of a tiny run, beside what the run then makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipeline import layout
+from pipeline.artifacts.artifact import read_manifest
+from pipeline.plan import Plan, StagePlan, plan
+from pipeline.stages import cache, export, mine, train
+from schemas.config import Config
+from schemas.errors import UserError
+
+
+def by_stage(found: Plan) -> dict[str, StagePlan]:
+    return {stage.stage: stage for stage in found.stages}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train": {"steps": None, "epochs": 2.0}},
+        {"train": {"init": "fresh"}},
+        {"run": {"rounds": 0}},
+        {"export": {"include_source": False, "format": "parquet"}},
+        {"mine": {"start": "noise", "climbs": 2, "keep": "top", "keep_fraction": 0.5}},
+        {"run": {"workers": 2}},
+    ],
+)
+def test_samples_and_steps_are_those_that_the_run_then_has(
+    configure: Callable[..., Config], tmp_path: Path, changes: dict[str, dict[str, object]]
+) -> None:
+    config = configure(**changes)
+    found = plan(config, seconds=0.2)
+    assert not (tmp_path / "run").exists()
+    stages = by_stage(found)
+    logits, rounds = cache(config), mine(config)
+    dataset, student = export(config), train(config)
+    assert stages["cache"].samples == logits.samples == 40
+    mined = sum(manifest.samples for manifest in rounds)
+    assert ("mine" in stages) == bool(rounds)
+    if rounds:
+        assert stages["mine"].samples == mined
+        trained = [read_manifest(layout.opponent(config.output, number + 1), None) for number in range(len(rounds))]
+        assert stages["mine"].steps == sum(manifest.details["steps"] for manifest in trained)
+    assert stages["train"].steps == student.details["steps"]
+    assert stages["export"].samples == dataset.samples
+    assert stages["train"].samples == dataset.samples
+    assert stages["evaluate"].samples == 24
+    written = sum(file.bytes for file in dataset.files)
+    assert stages["export"].bytes == pytest.approx(written, rel=0.35)  # a tar's end, a Parquet's footer
+
+
+def test_workers_shorten_what_is_done_in_shards(configure: Callable[..., Config]) -> None:
+    found = plan(configure(), workers=(1, 3), seconds=0.2)
+    stages = by_stage(found)
+    for name in ("cache", "mine"):
+        assert 0 < stages[name].seconds[3] < stages[name].seconds[1]
+    assert stages["train"].seconds[3] == stages["train"].seconds[1] > 0
+    assert found.seconds(3) < found.seconds(1)
+    assert all(stage.memory > 2**26 for stage in found.stages)
+    assert (found.workers, found.source_samples, found.notes) == (1, 40, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"run": {"versions": True}}, "what a run before has left"),
+        ({"run": {"output": "memory://planned"}}, "writing to memory://planned is not in it"),
+        ({"run": {"runner": "dask"}}, 'not with run.runner = "dask"'),
+    ],
+)
+def test_what_it_leaves_out_is_said(
+    configure: Callable[..., Config], changes: dict[str, dict[str, object]], note: str
+) -> None:
+    [said] = plan(configure(**changes), workers=(1,), seconds=0).notes
+    assert note in said
+
+
+def test_workers_that_cannot_help_are_said(configure: Callable[..., Config]) -> None:
+    assert plan(configure(), workers=(4,), seconds=0).notes == [
+        "data.shard_size = 16 makes 3 shards: no more workers can help"
+    ]
+
+
+def test_a_mistake_is_found_before_anything_is_measured(configure: Callable[..., Config]) -> None:
+    with pytest.raises(UserError, match=r"data\.train"):
+        plan(configure(data={"train": "nothing-here"}))
+    with pytest.raises(UserError, match="less than the 3 trainings"):
+        plan(configure(train={"steps": 2}), seconds=0)
