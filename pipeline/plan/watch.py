@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from pipeline.lazy import torch
+from pipeline.work.allocator import give_back
 
 LOOK = 0.02
 """Seconds between two looks at the memory."""
@@ -89,7 +88,7 @@ class Peak:
         self._looker = threading.Thread(target=self._look, name="bpkd-memory", daemon=True)
 
     def __enter__(self) -> Peak:
-        _give_back()
+        give_back()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
         self._looker.start()
@@ -111,10 +110,3 @@ class Peak:
                         self.bytes = max(self.bytes, child.memory_info().rss)
             if self._stop.wait(LOOK):
                 return
-
-
-def _give_back() -> None:
-    """Return what is free to the system, so that it does not count for what comes next; glibc keeps it otherwise."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

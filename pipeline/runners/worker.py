@@ -13,7 +13,7 @@ from pipeline.artifacts.units import Made, Target
 from pipeline.models import pick_device
 from pipeline.runners.base import Opener, Successor
 from pipeline.version import VERSION
-from pipeline.work.numerics import reproducible
+from pipeline.work.numerics import computing
 from schemas.errors import BpkdError, UserError
 from schemas.manifest import ShardReport
 
@@ -110,7 +110,7 @@ def _make(opener: Opener, environment: Environment, slot: int | None) -> Callabl
         if make is None:
             before = None  # frees its models before others are loaded
             _numerics.close()
-            _numerics.enter_context(reproducible())
+            _numerics.enter_context(computing())
             make = opener.open(_device(environment, slot))
         _open = _Open(opener, environment, make)
         return make

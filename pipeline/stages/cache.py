@@ -26,7 +26,7 @@ from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.sources import Block, Samples, open_samples
 from pipeline.work.expected import Expected, expect
-from pipeline.work.numerics import reproducible
+from pipeline.work.numerics import computing
 from pipeline.work.precision import bf16_speed, settled
 from pipeline.work.read_next import ReadNext
 from pipeline.work.retry import retry_source
@@ -49,7 +49,7 @@ from schemas.errors import UserError
 from schemas.manifest import FailedSample, Manifest, ShardReport
 
 
-@reproducible()
+@computing()
 def cache(
     config: Config,
     *,

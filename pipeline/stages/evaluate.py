@@ -15,7 +15,7 @@ from pipeline.metrics import Meter, check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Chunk, Samples, open_samples
-from pipeline.work.numerics import reproducible
+from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
 from pipeline.work.setup import (
     autocast,
@@ -32,7 +32,7 @@ from schemas.errors import UserError
 from schemas.manifest import FailedSample
 
 
-@reproducible()
+@computing()
 def evaluate(
     config: Config,
     *,

@@ -30,7 +30,7 @@ from pipeline.storage.cache import disk_cache
 from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
 from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
-from pipeline.work.numerics import reproducible
+from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
 from pipeline.work.reuse import Donor, Rounds, mined_by_base
 from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
@@ -39,7 +39,7 @@ from schemas.config import Config
 from schemas.manifest import MANIFEST, FileEntry, Manifest, ShardReport
 
 
-@reproducible()
+@computing()
 def mine(
     config: Config,
     *,

@@ -24,7 +24,7 @@ from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
 from pipeline.work.accelerated import join
 from pipeline.work.embeddings import embeddings_sha256
-from pipeline.work.numerics import reproducible
+from pipeline.work.numerics import computing
 from pipeline.work.setup import check_choices, freezes_embeddings, identify_model, open_student
 from pipeline.work.training import load_trained, segment, train_segment, training_settings
 from schemas.config import Config
@@ -32,7 +32,7 @@ from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest
 
 
-@reproducible()
+@computing()
 def train(
     config: Config,
     *,

@@ -1,4 +1,4 @@
-"""Arithmetic that gives the same bits again on the same machine."""
+"""How the stages compute: the same bits again on the same machine, and fast."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from pipeline.work.allocator import memory_kept
 
 
 @contextmanager
@@ -21,3 +23,10 @@ def reproducible() -> Iterator[None]:
         yield
     finally:
         cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """What holds where models run; usable as a decorator."""
+    with reproducible(), memory_kept():
+        yield
