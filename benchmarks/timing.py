@@ -7,8 +7,12 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,39 @@ def in_turn(
             if round_:
                 seconds[name].append(time.perf_counter() - start)
     return seconds
+
+
+@contextmanager
+def in_processes(makers: Mapping[str, Callable[[], Callable[[], object]]]) -> Iterator[dict[str, Callable[[], object]]]:
+    """Calls that are made each in a process of its own, where one must not see what another sets for its process.
+
+    Args:
+        makers: by name; each is sent to its process, which makes the call there.
+    """
+    context, calls = get_context("spawn"), {}
+    with ExitStack() as stack:
+        for name, maker in makers.items():
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=[theirs, maker], daemon=True)
+            process.start()
+            stack.callback(process.kill)
+            theirs.close()
+            ours.recv()
+            calls[name] = partial(_ask, ours)
+        yield calls
+
+
+def _serve(connection: Connection, maker: Callable[[], Callable[[], object]]) -> None:
+    call = maker()
+    while True:
+        connection.send(None)
+        connection.recv()
+        call()
+
+
+def _ask(connection: Connection) -> None:
+    connection.send(None)
+    connection.recv()
 
 
 def ratio(seconds: Seconds, slow: str, fast: str) -> float:

@@ -47,3 +47,7 @@ def student(run: str) -> str:
 
 def evaluation(run: str) -> str:
     return f"{run}/evaluation"
+
+
+def tensorboard(run: str) -> str:
+    return f"{run}/tensorboard"

@@ -27,6 +27,7 @@ from pipeline.shards.pool import PartsPool
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
+from pipeline.work.curves import draw_gaps
 from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
 from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
@@ -139,6 +140,7 @@ class _Loop:
                     segment(config, pool, round_ - 1, config.run.rounds + 1, seed),
                     labelled=sum(part.labelled for part in self.parts),
                     title=f"round {round_} train",
+                    curve=f"round-{round_:02d}",
                     progress=self.progress,
                     previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 else None,
                 )
@@ -176,6 +178,7 @@ class _Loop:
         gaps = _gap_statistics(artifact.folder, names)
         rows = rows_spec(setup.rows).model_dump(mode="json")
         manifest = artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
+        draw_gaps(config, round_, gaps)
         record_config(config)
         return manifest
 

@@ -105,6 +105,7 @@ def _train(
             part,
             labelled=sum(part.labelled for part in opened.data.parts),
             title="train",
+            curve="train",
             progress=progress,
             previous=Folder(opened.previous) if opened.previous else None,
             ranks=ranks,

@@ -33,6 +33,7 @@ from pipeline.shards.rows import RowFormat
 from pipeline.sources import Block, Samples, open_samples
 from pipeline.storage import file_fingerprint, sha256
 from pipeline.text.vocabulary import require_shared
+from pipeline.work.curves import check_curves
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -65,6 +66,7 @@ def check_choices(config: Config) -> None:
     LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
     _codec_options(config)
     check_metrics(config.data.task, config.data.metrics)
+    check_curves(config)
 
 
 def preflight(config: Config) -> None:

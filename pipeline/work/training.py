@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from typing import Any
 
 import polars as pl
@@ -22,6 +23,7 @@ from pipeline.seeds import derive_seed
 from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.checkpoint import pack, pack_optimizer, rank_state, unpack, unpack_optimizer
+from pipeline.work.curves import Curves, training_curves
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -32,7 +34,7 @@ MODEL, OPTIMIZER, METRICS, CHECKPOINT = "model.safetensors", "optimizer.safetens
 
 def training_settings(config: Config) -> dict[str, Any]:
     """`[train]` as far as it decides the weights of a segment."""
-    return config.train.model_dump(mode="json", exclude={"init", "checkpoint_every"})
+    return config.train.model_dump(mode="json", exclude={"init", "checkpoint_every", "tensorboard"})
 
 
 def recipe(config: Config, task: str) -> Recipe:
@@ -95,6 +97,7 @@ def train_segment(
     *,
     labelled: int,
     title: str,
+    curve: str,
     progress: Progress,
     previous: Folder | None = None,
     ranks: Ranks = ALONE,
@@ -105,6 +108,7 @@ def train_segment(
         artifact: not yet complete; a checkpoint in it is taken up. Used on rank 0 alone.
         rows: format of the pool's samples.
         labelled: how many of them have a label.
+        title, curve: its names for the progress and for TensorBoard.
         previous: folder of the segment that this one goes on from, None to begin with new optimiser state.
         ranks: that train together; each has the same student, pool and settings.
 
@@ -124,11 +128,13 @@ def train_segment(
             progress.say(f"{title}: resumed at step {state.step} of {part.steps}")
         elif previous is not None:
             unpack_optimizer(optimizer, load(ranks.every(lambda: previous.read(OPTIMIZER))))
-        with progress.task(title, part.steps, unit="steps") as task:
+        drawn = training_curves(config, curve, part, state.step) if ranks.index == 0 else nullcontext(Curves(None))
+        with progress.task(title, part.steps, unit="steps") as task, drawn as curves:
             task.skip(state.step)
 
             def on_step(state: State) -> None:
                 task.advance(1, **_figures(state))
+                curves.step(state, optimizer.param_groups[0]["lr"])
                 if state.step % train.checkpoint_every == 0 and state.step < part.steps:
                     others = ranks.gather(rank_state(state, device))[1:]
                     ranks.first(
