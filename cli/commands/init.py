@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.options import common, example
+from cli.results import print_json
 from schemas.errors import UserError
 from schemas.starter import KINDS, starter
 
@@ -15,8 +16,9 @@ from schemas.starter import KINDS, starter
 @click.argument("path", type=click.Path(path_type=Path), default=Path("config.toml"))
 @click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="Kind of data.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @common
-def init(path: Path, kind: str, force: bool) -> None:
+def init(path: Path, kind: str, force: bool, as_json: bool) -> None:
     """Write a commented starter config to PATH (config.toml)."""
     try:
         with path.open("w" if force else "x", encoding="utf-8") as file:
@@ -25,4 +27,7 @@ def init(path: Path, kind: str, force: bool) -> None:
         raise UserError(f"{path} is there already; --force replaces it") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
-    click.echo(path)
+    if as_json:
+        print_json({"path": str(path), "kind": kind})
+    else:
+        click.echo(path)

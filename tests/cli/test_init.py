@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ def test_it_writes_a_config_of_the_kind(bpkd: Any, tmp_path: Path, kind: str) ->
     said = bpkd("init", tmp_path / "new.toml", "--kind", kind)
     assert (said.code, said.out) == (0, f"{tmp_path / 'new.toml'}\n")
     assert load_config(tmp_path / "new.toml").data.kind == kind
+
+
+def test_one_object_for_programs(bpkd: Any, tmp_path: Path) -> None:
+    said = bpkd("init", tmp_path / "new.toml", "--kind", "text", "--json")
+    assert json.loads(said.out) == {"path": str(tmp_path / "new.toml"), "kind": "text"}
 
 
 def test_the_path_may_be_left_out(bpkd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

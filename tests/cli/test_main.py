@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,3 +140,25 @@ def test_a_reader_that_leaves_is_no_error_worth_words() -> None:
     os.close(writer)
     assert done.stderr == b""
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_an_example_and_what_all_have(bpkd: Any, name: str) -> None:
+    said = bpkd(name, "--help")
+    assert said.code == 0
+    assert re.search(rf"Example:\n    bpkd {name}\b", said.out)
+    for option in ("--json", "--quiet", "--debug"):
+        assert f"  {option} " in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("bpkd ev", "plain,evaluate\n"), ("bpkd plan --work", "plain,--workers\n"), ("bpkd run my", "file,my\n")],
+)
+def test_completion_of_the_shell(words: str, completed: str) -> None:
+    environment = {"_BPKD_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    code = "import sys; from cli.main import entry; entry()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == completed
