@@ -38,7 +38,6 @@ class Constants:
         manifest_bytes: per file that a manifest lists.
         file_memory: peak bytes per file in a process that finishes or reads a manifest, its report included.
         base_memory: bytes of a process with PyTorch, nothing opened.
-        gap_memory: peak bytes per sample of the gap statistics of a round.
         key_seconds: per key that is compared with the others.
         hash_bytes: per second, of source files on the local disk.
         unit_memory: peak bytes per 224x224 sample of a shard, in the worker that mines it.
@@ -61,7 +60,6 @@ class Constants:
     manifest_bytes: float
     file_memory: float
     base_memory: float
-    gap_memory: float
     key_seconds: float
     hash_bytes: float
     unit_memory: float

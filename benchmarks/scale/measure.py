@@ -26,7 +26,6 @@ class Sizes:
     Attributes:
         few, many: samples of the two short runs.
         files: listed by the manifest whose memory is measured.
-        gaps: samples of the gap statistics.
         units: samples of the two shards whose memory is measured.
         tasks: of the two Prefect flow runs.
         busy: seconds that the cores are busy.
@@ -35,13 +34,12 @@ class Sizes:
     few: int = 3000
     many: int = 12000
     files: int = 50_000
-    gaps: int = 2**22
     units: tuple[int, int] = (32, 160)
     tasks: tuple[int, int] = (10, 60)
     busy: float = 5.0
 
 
-QUICK = Sizes(few=300, many=1200, files=2000, gaps=2**18, units=(16, 48), tasks=(3, 9), busy=0.5)
+QUICK = Sizes(few=300, many=1200, files=2000, units=(16, 48), tasks=(3, 9), busy=0.5)
 
 
 def measure(sizes: Sizes, say: Callable[[str], None]) -> Constants:
@@ -55,11 +53,10 @@ def measure(sizes: Sizes, say: Callable[[str], None]) -> Constants:
     with tempfile.TemporaryDirectory() as name:
         stages, step = _stages(Path(name), sizes, commit)
         keys = pieces.key_seconds(Path(name) / "many", Path(name))
-    say("memory of manifests, gaps and shards")
+    say("memory of manifests and shards")
     memory = {
         "file_memory": pieces.file_memory(sizes.files),
         "base_memory": pieces.base_memory(),
-        "gap_memory": pieces.gap_memory(sizes.gaps),
         "unit_memory": pieces.unit_memory(*sizes.units),
     }
     say("requests to an object store")

@@ -24,8 +24,6 @@ from pipeline.shards.parquet import table_to_parquet
 from pipeline.shards.parts import shard_name
 from pipeline.sources import open_samples
 from pipeline.stages import cache, mine
-from pipeline.stages.mine import _gap_statistics
-from pipeline.storage import Folder
 from scale.processes import in_new_process, peak_bytes
 from scale.runs import config_of
 from schemas.config import parse_config
@@ -86,11 +84,6 @@ def file_memory(files: int) -> float:
     return in_new_process(_finish, files) / files
 
 
-def gap_memory(samples: int) -> float:
-    """Peak bytes per sample of a round's gap statistics."""
-    return in_new_process(_sum_up, samples) / samples
-
-
 def unit_memory(few: int, many: int) -> float:
     """Peak bytes per 224x224 sample of a shard, in a worker that caches and mines it."""
     return (in_new_process(_mine_one, many) - in_new_process(_mine_one, few)) / (many - few)
@@ -127,19 +120,6 @@ def _finish(files: int) -> int:
     unpack(pack(manifest))
     json.dumps([[file.path, file.sha256] for file in manifest.files])  # `identity`, for whoever reads it
     return peak_bytes() - before
-
-
-def _sum_up(samples: int) -> int:
-    generator = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory() as folder:
-        names = []
-        for start in range(0, samples, 2**18):
-            gaps = {name: generator.random(2**18, np.float32) for name in ("gap_before", "gap_after")}
-            names.append(f"{start}.parquet")
-            pq.write_table(pa.table(gaps), Path(folder) / names[-1])
-        before = peak_bytes()
-        _gap_statistics(Folder(folder), names)
-        return peak_bytes() - before
 
 
 def _mine_one(samples: int) -> int:

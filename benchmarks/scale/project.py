@@ -138,7 +138,6 @@ def coordinator_memory(constants: Constants, samples: int, shards: int) -> float
     manifest = shards * constants.file_memory
     stages = (
         manifest + samples * KEY_BYTES,
-        2 * manifest + samples * constants.gap_memory,
         # Those of the cache, of all rounds, and the data set's own.
         2 * (ROUNDS + 1) * manifest,
     )
@@ -185,9 +184,9 @@ def limits(constants: Constants, device: Device) -> list[dict[str, Any]]:
             "unit": "GPUs in cache",
         },
         {
-            "what": f"gap statistics of a round in {ROOM // 2**30} GiB, {constants.gap_memory:.0f} bytes a sample",
-            "default": int((ROOM - constants.base_memory) / constants.gap_memory),
-            "set": "a machine with more memory for the process that mines",
+            "what": f"keys compared in {ROOM // 2**30} GiB, {KEY_BYTES} bytes a sample",
+            "default": int((ROOM - constants.base_memory) / KEY_BYTES),
+            "set": "a machine with more memory for the process that caches",
             "then": None,
             "unit": "samples",
         },

@@ -64,7 +64,6 @@ def measured(constants: Constants) -> str:
         ["requests to S3 for a shard: worker, commit, at the end", _requests(constants)],
         ["optimiser step of the opponent", f"{constants.step * 1000:.1f} ms"],
         ["manifest, a file", f"{constants.manifest_bytes:.0f} bytes; {_size(constants.file_memory)} of memory"],
-        ["gap statistics, a sample", f"{constants.gap_memory:.0f} bytes of memory"],
         ["a 224x224 sample of a shard in its worker", f"{_size(constants.unit_memory)} of memory"],
         ["comparing keys, a sample", f"{constants.key_seconds * 1e6:.1f} µs"],
         ["hashing the source on a local disk", f"{_size(constants.hash_bytes)}/s"],

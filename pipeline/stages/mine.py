@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import polars as pl
-import pyarrow.parquet as pq
-
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, held, recorded_fingerprint
 from pipeline.artifacts.failures import Retry, retry_failed_units
@@ -30,6 +27,7 @@ from pipeline.storage.cache import disk_cache
 from pipeline.work.curves import draw_gaps
 from pipeline.work.embeddings import Embeddings, open_embeddings
 from pipeline.work.expected import Expected, expect
+from pipeline.work.gaps import gap_statistics
 from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
 from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
@@ -175,7 +173,7 @@ class _Loop:
             reports = make_units(artifact, units, job, self.runner, task, _gap, self.progress.say)
         names = [unit.name for unit in units]
         dropped = sum(report.details["dropped"] for report in reports)
-        gaps = _gap_statistics(artifact.folder, names)
+        gaps = gap_statistics(artifact.folder, names)
         rows = rows_spec(setup.rows).model_dump(mode="json")
         manifest = artifact.finish(names, {"round": round_, "dropped": dropped, "gap": gaps, "rows": rows})
         draw_gaps(config, round_, gaps)
@@ -245,23 +243,3 @@ def _taken(units: list[Unit], own: int, entry: FileEntry, failed: int) -> dict[s
 
 def _gap(report: ShardReport) -> dict[str, float]:
     return {} if report.details["gap"] is None else {"gap": report.details["gap"]}
-
-
-def _gap_statistics(folder: Folder, names: list[str]) -> dict[str, dict[str, float]]:
-    """Mean and quartiles of the gap at the start of the climbs and on the stored samples; about 32 bytes a sample."""
-    columns = ["gap_before", "gap_after"]
-    tables = []
-    for name in names:
-        with folder.open(name) as file:
-            table = pq.ParquetFile(file, pre_buffer=False).read(columns=columns, use_threads=False)
-            tables.append(pl.DataFrame(pl.from_arrow(table)))
-    gaps = pl.concat(tables).cast(pl.Float64)
-    if gaps.is_empty():
-        return {}
-    return {
-        name: {
-            "mean": float(gaps[name].mean()),  # type: ignore[arg-type]
-            **{f"q{share:.0%}".rstrip("%"): float(gaps[name].quantile(share) or 0) for share in (0.25, 0.5, 0.75)},
-        }
-        for name in columns
-    }
