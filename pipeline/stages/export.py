@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -192,10 +193,11 @@ class _Writer:
         self._windows = group(parts, limit, numpy_generator(config.run.seed, "export"))
         sizes = [sum(part.samples for part in window) for window in self._windows]
         self.units = [Unit(f"window-{index:05d}", size) for index, size in enumerate(sizes)]
-        self._counts = [math.ceil(size / per_shard) for size in sizes]
-        if sum(self._counts) > MAX_FILES:
+        # Number of the first shard of every window, and of all shards.
+        self._firsts = [0, *accumulate(math.ceil(size / per_shard) for size in sizes)]
+        if self._firsts[-1] > MAX_FILES:
             raise UserError(
-                f"{sum(self._counts):,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size "
+                f"{self._firsts[-1]:,} shards, a manifest lists {MAX_FILES:,} at most; set a larger data.shard_size "
                 "and export.shard_size"
             )
 
@@ -206,7 +208,8 @@ class _Writer:
     def _shards(self, index: int) -> Iterator[File]:
         order = numpy_generator(self._config.run.seed, "export", index).permutation(self.units[index].samples)
         table = pa.concat_tables([part.table() for part in self._windows[index]]).take(pa.array(order))
-        first, count, all_ = sum(self._counts[:index]), self._counts[index], sum(self._counts)
+        first, all_ = self._firsts[index], self._firsts[-1]
+        count = self._firsts[index + 1] - first
         for shard in range(count):
             start, stop = len(order) * shard // count, len(order) * (shard + 1) // count
             piece = table.slice(start, stop - start).combine_chunks()
