@@ -63,7 +63,7 @@ class NumpySource:
     def sizes(self) -> list[tuple[str, int]]:
         return [(file, self._count(file)) for file in self._pairs]
 
-    def keys(self, file: str) -> list[str]:
+    def keys(self, file: str) -> Iterator[str]:
         return row_keys(file, self._root, range(self._count(file)))
 
     def read(self, file: str, start: int, stop: int) -> Iterator[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -54,8 +54,8 @@ class Source(Protocol):
     def sizes(self) -> list[tuple[str, int]]:
         """(file, rows) of every file in a fixed order, without reading the samples."""
 
-    def keys(self, file: str) -> list[str]:
-        """Keys of one file in row order, without decoding the samples."""
+    def keys(self, file: str) -> Iterable[str]:
+        """Keys of one file in row order, without decoding the samples; as there may be many, better one by one."""
 
     def read(self, file: str, start: int, stop: int) -> Iterator[Record]:
         """Rows `start` to `stop` (exclusive) of one file. A row that cannot be read has a SampleError as payload."""

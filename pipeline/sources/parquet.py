@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -36,24 +38,23 @@ class ParquetSource:
         self._files, self._columns, self._content, self._root = files, columns, content, root
         self._open: tuple[str, pq.ParquetFile] | None = None
         self._group: tuple[str, int, pa.Table] | None = None
+        self._groups: tuple[str, list[int]] | None = None
 
     def sizes(self) -> list[tuple[str, int]]:
         return [(file, self._file(file).metadata.num_rows) for file in self._files]
 
-    def keys(self, file: str) -> list[str]:
+    def keys(self, file: str) -> Iterator[str]:
         if self._roles.key is None:
             return row_keys(file, self._root, range(self._file(file).metadata.num_rows))
-        return [user_key(value) for group in self._column(file, self._roles.key) for value in group.to_pylist()]
+        return (user_key(value) for group in self._column(file, self._roles.key) for value in group.to_pylist())
 
     def read(self, file: str, start: int, stop: int) -> Iterator[Record]:
-        first = 0
-        for group in range(self._file(file).num_row_groups):
-            rows = self._file(file).metadata.row_group(group).num_rows
-            low, high = max(start, first), min(stop, first + rows)
+        firsts = self._firsts(file)
+        for group in range(bisect_right(firsts, start) - 1, bisect_left(firsts, stop, hi=len(firsts) - 1)):
+            low, high = max(start, firsts[group]), min(stop, firsts[group + 1])
             if low < high:
-                table = self._row_group(file, group).slice(low - first, high - low)
+                table = self._row_group(file, group).slice(low - firsts[group], high - low)
                 yield from self._records(file, table, low)
-            first += rows
 
     def class_names(self) -> list[str] | None:
         """Those of the `ClassLabel` in the Hugging Face metadata, or the strings in the label column, sorted."""
@@ -123,6 +124,14 @@ class ParquetSource:
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(file, error) from None
         return self._open[1]
+
+    def _firsts(self, file: str) -> list[int]:
+        """The first row of every row group, and the number of rows; of a file that may have thousands, found once."""
+        if self._groups is None or self._groups[0] != file:
+            metadata = self._file(file).metadata
+            sizes = (metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
+            self._groups = file, [0, *accumulate(sizes)]
+        return self._groups[1]
 
     def _row_group(self, file: str, group: int) -> pa.Table:
         if self._group is None or self._group[:2] != (file, group):

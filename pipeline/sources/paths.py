@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.storage import UrlError, read_file, shown
 from schemas.errors import SampleError
@@ -37,10 +37,10 @@ def user_key(value: object) -> str:
     return sanitise(str(value))
 
 
-def row_keys(file: str, root: str, rows: Iterable[int]) -> list[str]:
+def row_keys(file: str, root: str, rows: Iterable[int]) -> Iterator[str]:
     """Keys made from the file's name relative to `root`, without its extension, and the row numbers."""
     stem = posixpath.splitext(relative(file, root))[0]
-    return [sanitise(f"{stem}-{row:08d}") for row in rows]
+    return (sanitise(f"{stem}-{row:08d}") for row in rows)
 
 
 def relative(url: str, root: str) -> str:

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -191,8 +191,10 @@ class Samples:
     def _keys(self) -> Iterator[tuple[str, str]]:
         """(file, key) of every sample."""
         for file, chunks in groupby(self.chunks, key=lambda chunk: chunk.file):
-            keys = self._source.keys(file)
-            yield from ((file, keys[row]) for chunk in chunks for row in chunk.rows)
+            keys, passed = iter(self._source.keys(file)), 0
+            for row in chain.from_iterable(chunk.rows for chunk in chunks):  # ascending
+                yield file, next(islice(keys, row - passed, None))
+                passed = row + 1
 
     def _records(self, chunk: Chunk) -> Iterator[Record]:
         """The rows of a chunk as they lie in the source."""

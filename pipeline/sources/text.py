@@ -61,11 +61,11 @@ class TextTable(ABC):
     def sizes(self) -> list[tuple[str, int]]:
         return [(file, self._count(file)) for file in self._files]
 
-    def keys(self, file: str) -> list[str]:
+    def keys(self, file: str) -> Iterator[str]:
         count, name = self._count(file), self.roles.key
         if name is None:
             return row_keys(file, self._root, range(count))
-        return [self._key(file, row, value) for row, value in enumerate(self._column(file, name))]
+        return (self._key(file, row, value) for row, value in enumerate(self._column(file, name)))
 
     def read(self, file: str, start: int, stop: int) -> Iterator[Record]:
         for row, (key, payload, label) in enumerate(self.rows(file, start, stop), start):
@@ -116,7 +116,7 @@ class TextTable(ABC):
             yield from self.values(file, start, min(start + _ROWS, count), name)
 
     def _key(self, file: str, row: int, value: Any) -> str:
-        return row_keys(file, self._root, [row])[0] if value is None else user_key(value)
+        return next(row_keys(file, self._root, [row])) if value is None else user_key(value)
 
     def _read_spans(self, file: str) -> Spans:
         handle = self._handle(file)

@@ -59,8 +59,8 @@ def test_inputs_and_labels(place: Any, files: dict[str, bytes], inputs: str, par
         records = list(found.read(file, start, stop))
         assert [record.payload.tolist() for record in records] == X[start:stop].tolist()
         assert [record.label for record in records] == Y[start:stop].tolist()
-        assert [record.key for record in records] == found.keys(file)[start:stop]
-    assert found.keys(file)[5] == inputs[:-4].replace("/", "--") + "-00000005"
+        assert [record.key for record in records] == list(found.keys(file))[start:stop]
+    assert list(found.keys(file))[5] == inputs[:-4].replace("/", "--") + "-00000005"
 
 
 @pytest.mark.parametrize(

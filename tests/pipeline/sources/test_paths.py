@@ -42,7 +42,7 @@ def test_long_names_stay_apart() -> None:
 
 
 def test_rows_are_numbered_within_their_file() -> None:
-    assert row_keys("/d/a/x.y.parquet", "/d", [0, 12]) == ["a--x_y-00000000", "a--x_y-00000012"]
+    assert list(row_keys("/d/a/x.y.parquet", "/d", [0, 12])) == ["a--x_y-00000000", "a--x_y-00000012"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -110,6 +111,26 @@ def test_shuffled_samples_are_the_same_every_time_and_not_the_first(
     assert again[0] == keys
     drawn.check_keys()
     assert drawn.fingerprint() != open_samples(config(train=url, limit=10, shard_size=4)).fingerprint()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_comparing_keys_takes_little_more_than_their_hashes(
+    local: Any, config: Make, parquet: Make, shuffle: bool
+) -> None:
+    """Which are 8 bytes a key, and one more where two are compared; the keys of a file would take 70."""
+
+    def peak(rows: int) -> int:
+        url = local.write(f"{rows}/a.parquet", parquet(vector=[[0.5]] * (rows + 1)))
+        samples = open_samples(config(kind="array", train=url, limit=rows, shuffle=shuffle))
+        tracemalloc.start()
+        try:
+            samples.check_keys()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1000)
+    assert peak(4000) - peak(2000) < 2000 * 16
 
 
 def test_limit_takes_from_every_class_folder(place: Any, write_images: Make, config: Make) -> None:
