@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from memory import write_source
+from images import write_source
 from timing import Seconds, machine, save, show
 
 from pipeline.mining import Bounds

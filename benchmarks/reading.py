@@ -27,7 +27,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from memory import write_source
+from images import write_source
 from PIL import Image
 from timing import Seconds, in_turn, machine, ratio, save, show
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memory import write_source
+from images import write_source
 
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
@@ -35,7 +35,7 @@ def make_source(folder: Path, samples: int) -> Path:
 
 
 def config_of(source: Path, output: Path, *, workers: int = 1, steps: int = STEPS) -> Config:
-    """One round over `source`, with the models of benchmarks/memory.py."""
+    """One round over `source`, with the models of benchmarks/growth.py."""
     return parse_config(
         {
             "run": {
