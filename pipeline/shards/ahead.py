@@ -5,12 +5,12 @@ The threads are daemons: nobody who stops waits for them.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 from pipeline.artifacts.promised import PromisedFile
+from pipeline.background import begin
 from pipeline.shards.parts import Decode, Part, RemotePart
 from pipeline.shards.rows import Rows
 
@@ -27,34 +27,22 @@ def read_ahead(parts: Sequence[Part]) -> Iterator[Rows]:
     waiting = deque(index for index, size in enumerate(sizes) if size)
     running: dict[int, Future[Decode]] = {}
 
-    def begin(now: int | None = None) -> None:
+    def begin_more(now: int | None = None) -> None:
         while waiting and len(running) < PARTS:
             index = waiting[0]
             if index != now and sum(sizes[other] for other in running) + sizes[index] > BYTES:
                 return
-            running[index] = _begun(parts[waiting.popleft()])
+            part = parts[waiting.popleft()]
+            assert isinstance(part, RemotePart)
+            running[index] = begin(part.fetch, "bpkd-read-ahead")
 
     def take(index: int) -> Rows:
-        begin(index)
+        begin_more(index)
         decode = running.pop(index).result() if index in running else parts[index].rows
-        begin()
+        begin_more()
         return decode()
 
     return map(take, range(len(parts)))
-
-
-def _begun(part: Part) -> Future[Decode]:
-    assert isinstance(part, RemotePart)
-    future: Future[Decode] = Future()
-
-    def fetch() -> None:
-        try:
-            future.set_result(part.fetch())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=fetch, name="bpkd-read-ahead", daemon=True).start()
-    return future
 
 
 class CopyAhead:
@@ -65,7 +53,7 @@ class CopyAhead:
         files = [part.promised for part in parts if isinstance(part, RemotePart)]
         self._waiting = deque(_fitting(file for file in files if not file.copied()))
         for _ in range(min(PARTS, len(self._waiting))):
-            threading.Thread(target=self._copy, name="bpkd-copy-ahead", daemon=True).start()
+            begin(self._copy, "bpkd-copy-ahead")
 
     def stop(self) -> None:
         """Begin no more files."""

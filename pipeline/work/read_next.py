@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Lock, Thread
+from threading import Lock
 from typing import Generic, TypeVar
+
+from pipeline.background import begin
 
 T = TypeVar("T")
 
@@ -32,19 +34,7 @@ class ReadNext(Generic[T]):
             follows, self._last = index == self._last + 1, index
         value = self._read(index) if begun is None else begun.result()
         if follows and index + 1 < self._count:
-            self._begin(index + 1)
+            with self._lock:
+                # One at a time: what was begun in vain is let go.
+                self._begun = {index + 1: begin(lambda: self._read(index + 1), "bpkd-read-next")}
         return value
-
-    def _begin(self, index: int) -> None:
-        future: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(self._read(index))
-            except BaseException as error:
-                future.set_exception(error)
-
-        with self._lock:
-            self._begun = {index: future}  # one at a time: what was begun in vain is let go
-        # A daemon: nobody who stops waits for it.
-        Thread(target=run, name="bpkd-read-next", daemon=True).start()
