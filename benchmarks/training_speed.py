@@ -25,7 +25,7 @@ from pipeline.distill.batches import BatchPlan
 from pipeline.distill.criterion import Criterion
 from pipeline.distill.loop import Recipe, Segment, State, fit
 from pipeline.distill.optim import make_optimizer
-from pipeline.distill.pool import Batch, Window
+from pipeline.distill.pool import Batch, Pool, Window
 from pipeline.models import Wrapped, count_parameters, freeze, prepare
 from pipeline.models.cnn import cnn
 from schemas.registry import LOSSES
@@ -45,10 +45,10 @@ class Held:
         self._window = window
         self.sizes = [(len(window.labels), 0)]
 
-    def load(self, index: int) -> Window:
+    def load(self, index: int, following: int | None = None) -> Window:
         return self._window
 
-    def expect(self, index: int) -> None: ...
+    def stop(self) -> None: ...
 
 
 class Online(Window):
@@ -72,29 +72,36 @@ def window(classes: int = 10) -> Window:
     )
 
 
-def train(student: torch.nn.Module, held: Window, alpha: float, steps: int) -> None:
+def train(student: torch.nn.Module, pool: Pool, alpha: float, steps: int) -> None:
+    """Train a copy of `student`."""
     student = copy.deepcopy(student)
     optimizer = make_optimizer("adamw", student.parameters(), lr=1e-3, weight_decay=0.0, momentum=0.0)
     criterion = Criterion(LOSSES.build("kl", {}, temperature=4.0), alpha)
     recipe = Recipe(BatchPlan(BATCH, None), criterion, lr=1e-3, schedule="constant", warmup=0.0)
-    fit(student, optimizer, Held(held), recipe, Segment(steps, 0.0, 1.0, 0), State())
+    fit(student, optimizer, pool, recipe, Segment(steps, 0.0, 1.0, 0), State())
+
+
+def students() -> dict[str, torch.nn.Module]:
+    """By their name and size."""
+    torch.manual_seed(0)
+    made = ((name, make()) for name, make in STUDENTS.items())
+    return {f"{name} of {count_parameters(student):,} weights": student for name, student in made}
 
 
 def measure(steps: int, rounds: int) -> dict[str, Seconds]:
-    held = window()
-    online = Online(**{name: getattr(held, name) for name in Window.__dataclass_fields__})
+    stored = window()
+    online = Online(**{name: getattr(stored, name) for name in Window.__dataclass_fields__})
     teacher = freeze(Wrapped(cnn(10, 1, 128, 5)))
     object.__setattr__(online, "teacher", prepare(teacher, torch.zeros(1, 1, 28, 28), "fp32"))
+    held, labelled = Held(stored), Held(online)
     found = {}
-    for name, make in STUDENTS.items():
-        torch.manual_seed(0)
-        student = make()
-        found[f"{name} of {count_parameters(student):,} weights"] = in_turn(
+    for name, student in students().items():
+        found[name] = in_turn(
             {
                 "labels alone": partial(train, student, held, 0.0, steps),
                 "stored logits": partial(train, student, held, 1.0, steps),
                 "stored logits and labels": partial(train, student, held, 0.9, steps),
-                "teacher beside": partial(train, student, online, 1.0, steps),
+                "teacher beside": partial(train, student, labelled, 1.0, steps),
             },
             rounds,
         )

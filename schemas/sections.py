@@ -262,7 +262,9 @@ class TrainConfig(Section):
     init: Literal["continue", "fresh"] = Field("continue", description="from the last opponent, or new weights")
     checkpoint_every: Count = Field(100, description="steps between checkpoints; at most so many are lost")
     tensorboard: bool = Field(False, description="also write learning curves to tensorboard/ in output (extra)")
-    memory_mb: Count = Field(2048, description="decoded samples held in memory at once; larger data is streamed")
+    memory_mb: Count = Field(
+        2048, description="decoded samples held in memory at once; larger data is streamed, in windows of half of that"
+    )
 
     @model_validator(mode="before")
     @classmethod

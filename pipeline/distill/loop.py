@@ -91,20 +91,23 @@ def fit(
     """
     student.train()
     per_epoch = epoch_steps(pool, recipe.plan)
-    for batch in _from_step(pool, recipe.plan, segment, state.step, per_epoch, ranks):
-        done = segment.begin + (segment.end - segment.begin) * state.step / segment.steps
-        rate = learning_rate(recipe.schedule, done, peak=recipe.lr, warmup=recipe.warmup)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss, parts = recipe.criterion(student(batch.inputs), batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        state.step += 1
-        _count(state, {"loss": loss.detach(), **parts})
-        if state.step % per_epoch == 0 or state.step == segment.steps:
-            _close_epoch(state, rate, ranks)
-        on_step(state)
+    try:
+        for batch in _from_step(pool, recipe.plan, segment, state.step, per_epoch, ranks):
+            done = segment.begin + (segment.end - segment.begin) * state.step / segment.steps
+            rate = learning_rate(recipe.schedule, done, peak=recipe.lr, warmup=recipe.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, parts = recipe.criterion(student(batch.inputs), batch)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            state.step += 1
+            _count(state, {"loss": loss.detach(), **parts})
+            if state.step % per_epoch == 0 or state.step == segment.steps:
+                _close_epoch(state, rate, ranks)
+            on_step(state)
+    finally:
+        pool.stop()
     return state
 
 
@@ -122,10 +125,8 @@ def _from_step(
             if skip >= count:
                 skip -= count
                 continue
-            window = None  # so that two are never held at once
-            window = only or pool.load(index)
-            if only is None and left > count - skip:
-                pool.expect(following)
+            window = None  # let go of before another takes its room
+            window = only or pool.load(index, following if left > count - skip else None)
             for indices in _window_batches(window, plan, segment.seed, epoch, index, skip):
                 yield window.batch(indices, ranks.index, ranks.count)
                 left -= 1

@@ -83,8 +83,15 @@ class Pool(Protocol):
     def sizes(self) -> Sequence[tuple[int, int]]:
         """(source samples, auxiliary samples) of each window."""
 
-    def load(self, index: int) -> Window:
-        """Window `index`; called once per epoch, or once at all when there is only one."""
+    def load(self, index: int, following: int | None = None) -> Window:
+        """Window `index`; the one before is no longer held. Called once per epoch, or once at all when there is only
+        one.
 
-    def expect(self, index: int) -> None:
-        """A hint that window `index` will be loaded next."""
+        Args:
+            index: of the window.
+            following: of the one that will be loaded next, which may be begun. What goes wrong with it is raised when
+                it is loaded.
+        """
+
+    def stop(self) -> None:
+        """Say that nothing will be loaded next after all."""

@@ -61,10 +61,10 @@ class LabelledPool:
         self.sizes = [(len(labels), 0)]
         self.labelled = int((~labels.isnan().all(dim=1) if labels.is_floating_point() else labels >= 0).sum())
 
-    def load(self, index: int) -> Window:
+    def load(self, index: int, following: int | None = None) -> Window:
         return self._window
 
-    def expect(self, index: int) -> None:
+    def stop(self) -> None:
         """All is in memory."""
 
 

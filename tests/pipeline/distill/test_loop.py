@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 
 import numpy as np
 import pytest
@@ -21,16 +22,26 @@ CPU = torch.device("cpu")
 
 
 class ArrayPool:
-    """Windows of random samples; counts what is loaded."""
+    """Windows of random samples; counts what is loaded, and holds the loop to what it said would follow."""
 
     def __init__(self, sizes: list[tuple[int, int]]) -> None:
         self.sizes, self.loaded = sizes, []
+        self.following: int | None = None
+        self.held: weakref.ref[Window] | None = None
 
-    def expect(self, index: int) -> None:
-        assert index in range(len(self.sizes))
+    def stop(self) -> None:
+        self.following = None
 
-    def load(self, index: int) -> Window:
+    def load(self, index: int, following: int | None = None) -> Window:
+        assert self.following == (index if self.loaded else None)
+        assert self.held is None or self.held() is None
+        self.following = following
         self.loaded.append(index)
+        window = self.window(index)
+        self.held = weakref.ref(window)
+        return window
+
+    def window(self, index: int) -> Window:
         source, auxiliary = self.sizes[index]
         count = source + auxiliary
         generator = torch.Generator().manual_seed(index)
@@ -87,6 +98,25 @@ def test_resume_does_not_load_windows_that_are_done():
     pool = ArrayPool(sizes)
     train(pool, steps=8, saved=checkpoint)
     assert len(pool.loaded) == 1
+
+
+def test_no_window_is_announced_that_is_not_loaded():
+    pool = ArrayPool([(16, 0), (16, 0)])
+    train(pool, steps=6)
+    assert len(pool.loaded) == 3 and pool.following is None
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_pool_is_told_when_training_is_broken_off(steps):
+    pool, net = ArrayPool([(16, 0), (16, 0), (16, 0)]), model()
+
+    def on_step(state: State) -> None:
+        if state.step == steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, torch.optim.SGD(net.parameters()), pool, recipe(), Segment(9, 0.0, 1.0, 3), State(), on_step)
+    assert pool.loaded and pool.following is None
 
 
 def test_steps_are_exact_and_an_epoch_is_a_row_of_metrics():

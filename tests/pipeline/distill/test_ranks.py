@@ -86,11 +86,11 @@ class OffsetPool:
             one.stored[:, 0] += sum(sizes[:number])
         self._windows = windows
 
-    def load(self, index: int) -> Window:
+    def load(self, index: int, following: int | None = None) -> Window:
         return self._windows[index]
 
-    def expect(self, index: int) -> None:
-        assert index in range(len(self.sizes))
+    def stop(self) -> None:
+        """Nothing is read."""
 
 
 def seen(sizes: list[int], index: int, count: int, steps: int | None = None) -> list[int]:

@@ -173,14 +173,12 @@ def test_the_next_window_is_copied_to_the_local_disk_and_is_then_read_there(shar
     parts = shards(f"memory://{tmp_path.name}", 4, copies)
     pool = PartsPool(parts, images, memory_mb=0, seed=0, device=CPU)
     assert len(pool.sizes) == 4
-    pool.load(0)
-    assert len(reads) == 1
-    pool.expect(1)
+    pool.load(0, following=1)  # two together are more than memory_mb
     wait_for("bpkd-copy-ahead")
     assert len(reads) == 2
     Folder(f"memory://{tmp_path.name}").remove()
     assert [len(pool.load(index).stored) for index in (0, 1)] == [sum(pool.sizes[index]) for index in (0, 1)]
-    pool.expect(2)  # which fails, and says so where it is loaded
+    pool.load(1, following=2)  # which fails, and says so where it is loaded
     wait_for("bpkd-copy-ahead")
     with pytest.raises(BpkdError, match="is missing"):
         pool.load(2)

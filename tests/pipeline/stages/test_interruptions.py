@@ -11,6 +11,7 @@ import pytest
 
 from pipeline import layout
 from pipeline.artifacts.units import Target
+from pipeline.shards import pool
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.errors import UserError
 
@@ -33,6 +34,25 @@ def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, file
             break
         STAGES[stage](broken)
         assert files(broken.output) == files(whole.output), f"stopped after {writes} writes"
+    assert writes >= 7
+
+
+def test_a_streamed_training_goes_on_in_the_window_where_it_stopped(configure, files, stopped, monkeypatch):
+    monkeypatch.setattr(pool, "sample_bytes", lambda rows: 2**20 // 60)  # a MiB of two shards
+    begun, begin = [], pool.begin
+    monkeypatch.setattr(pool, "begin", lambda call, name: begun.append(name) or begin(call, name))
+    config = configure(run={"output": "whole"}, train={"memory_mb": 1, "checkpoint_every": 2, "init": "fresh"})
+    for stage in STAGES.values():
+        stage(config)
+    assert begun
+    whole = files(layout.student(config.output))
+    for writes in itertools.count():
+        output = layout.student(f"{config.output}-{writes}")
+        train_again = partial(train, config, dataset=layout.dataset(config.output), output=output)
+        if not stopped(train_again, writes):
+            break
+        train_again()
+        assert files(output) == whole, f"stopped after {writes} writes"
     assert writes >= 7
 
 
