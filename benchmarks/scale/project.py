@@ -104,11 +104,11 @@ def _crew(constants: Constants, stage: str, workers: int) -> Crew:
 
 
 def _training_seconds(device: Device, samples: int, gpus: int) -> float:
-    """Opponents and student. A window is decoded by one core, and by every rank; then the GPU works."""
+    """Opponents and student. A window is decoded by one core, and by every rank, while the GPU works on another."""
     each = max(SEEN, samples) / (ROUNDS + 1)
     jpeg, png, step = 1 / device["jpeg_decode"], 1 / device["png_decode"], 1 / device["train"]
-    opponents = ROUNDS * each * ((jpeg + png) / 2 + step)  # inside of mine: one process
-    return float(opponents + each * (png + step / gpus))
+    opponents = ROUNDS * each * max((jpeg + png) / 2, step)  # inside of mine: one process
+    return float(opponents + each * max(png, step / gpus))
 
 
 def _gpu_hours(device: Device, work: dict[str, Work], samples: int) -> dict[str, float]:
@@ -161,6 +161,7 @@ def limits(constants: Constants, device: Device) -> list[dict[str, Any]]:
     work = works(constants, device, PRECISION)
     per_gpu = workers_per_gpu(work["mine"], device)
     committing = work["cache"].seconds(per_gpu) / per_gpu / (LATENCY * constants.store_commit)
+    window = DEFAULT_MEMORY * 2**20 // SAMPLE // 2
     return [
         {
             "what": f"manifest of the data set: {files:,} files",
@@ -198,8 +199,8 @@ def limits(constants: Constants, device: Device) -> list[dict[str, Any]]:
             "unit": "samples in a shard",
         },
         {
-            "what": f"train.memory_mb = {DEFAULT_MEMORY}: a window of {DEFAULT_MEMORY * 2**20 // SAMPLE:,} samples",
-            "default": DEFAULT_MEMORY * 2**20 // SAMPLE,
+            "what": f"train.memory_mb = {DEFAULT_MEMORY}: two windows of {window:,} samples",
+            "default": window,
             "set": "train.memory_mb to ten shards or more, as far as the GPU has room: a window of one shard has one "
             "origin, and train.source_fraction then has no effect",
             "then": None,
