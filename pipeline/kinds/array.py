@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.kinds.base import Arrays, Members, Stored
+from pipeline.kinds.base import Arrays, Members, Stored, tried
 from pipeline.lazy import torch
 from pipeline.npy import from_npy, from_npys, to_npys
 from schemas.errors import RowError, SampleError
@@ -49,6 +49,9 @@ class ArrayKind:
         if not np.isfinite(vector).all():
             raise SampleError("holds a value that is missing or not a finite float32")
         return vector
+
+    def decode_all(self, payloads: Sequence[Any], shape: tuple[int, ...]) -> Iterator[Stored | SampleError]:
+        return (tried(self.decode, payload) for payload in payloads)
 
     def shape_of(self, sample: Stored) -> tuple[int, ...]:
         return sample.shape

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import pyarrow as pa
 
 from pipeline.lazy import torch
 from pipeline.text.sentences import Sentences
+from schemas.errors import SampleError
+
+T = TypeVar("T")
 
 Stored = npt.NDArray[Any]
 """Samples as they are stored: uint8 (N, C, H, W) for images, float32 (N, D) for arrays, objects (N,) for text."""
@@ -55,6 +58,14 @@ class Kind(Protocol):
 
         Raises:
             SampleError: the payload is broken; the message says how.
+        """
+
+    def decode_all(self, payloads: Sequence[Any], shape: tuple[int, ...]) -> Iterator[Any]:
+        """For each payload what `decode` gives, or the SampleError that it raises.
+
+        Args:
+            payloads: what a source holds.
+            shape: that the stored samples should have; they are not compared with it.
         """
 
     def shape_of(self, sample: Any) -> tuple[int, ...]:
@@ -132,3 +143,11 @@ class TensorKind(Kind, Protocol):
 
     def to_stored(self, inputs: torch.Tensor) -> Stored:
         """The nearest storable samples; `to_stored(to_inputs(x)) == x` for every stored x."""
+
+
+def tried(decode: Callable[[Any], T], payload: Any) -> T | SampleError:
+    """What `Kind.decode` gives or raises."""
+    try:
+        return decode(payload)
+    except SampleError as error:
+        return error

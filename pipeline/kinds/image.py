@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.kinds.base import Arrays, Members, Stored
+from pipeline.kinds.base import Arrays, Members, Stored, tried
+from pipeline.kinds.plain import read_plain
 from pipeline.kinds.png import header_problem, png_problem
 from pipeline.lazy import torch
 from schemas.errors import RowError, SampleError
@@ -66,6 +67,13 @@ class ImageKind:
             return _to_stored(self._convert(_from_pixels(payload)))
         raise SampleError(f"neither image bytes nor pixels, but {type(payload).__name__}")
 
+    def decode_all(self, payloads: Sequence[Any], shape: tuple[int, ...]) -> Iterator[Stored | SampleError]:
+        plain: dict[int, Stored] = {}
+        for numbers, images in read_plain(payloads, shape):
+            plain.update(zip(numbers.tolist(), images, strict=True))
+        for number, payload in enumerate(payloads):
+            yield plain[number] if number in plain else tried(self.decode, payload)
+
     def shape_of(self, sample: Stored) -> tuple[int, ...]:
         return sample.shape
 
@@ -100,9 +108,12 @@ class ImageKind:
 
     def from_columns(self, batch: pa.RecordBatch, shape: tuple[int, ...]) -> Stored:
         stored = np.empty((batch.num_rows, *shape), self.dtype)
-        for row, data in enumerate(batch[self.column].field("bytes").to_pylist()):
+        files, left = batch[self.column].field("bytes").to_pylist(), np.ones(batch.num_rows, np.bool_)
+        for rows, images in read_plain(files, shape):
+            stored[rows], left[rows] = images, False
+        for row in np.flatnonzero(left).tolist():
             try:
-                stored[row] = _read_png(data, shape)
+                stored[row] = _read_png(files[row], shape)
             except SampleError as error:
                 raise RowError(row, str(error)) from None
         return stored

@@ -14,6 +14,9 @@ _NAMES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 _FRAME = struct.Struct(">I4s")
 _BEGIN = len(_SIGNATURE)
 
+END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+"""The chunk that ends every PNG."""
+
 
 def header_problem(data: bytes | None, shape: tuple[int, ...]) -> str | None:
     """What is wrong with the first bytes of a PNG of uint8 (C, H, W), None where nothing is.
@@ -22,7 +25,7 @@ def header_problem(data: bytes | None, shape: tuple[int, ...]) -> str | None:
     """
     if data is None:
         return "has no image"
-    return None if data.startswith(_header(shape)) else _other_header(data, shape)
+    return None if data.startswith(plain_header(shape)) else _other_header(data, shape)
 
 
 def png_problem(data: bytes | None, shape: tuple[int, ...]) -> str | None:
@@ -33,7 +36,7 @@ def png_problem(data: bytes | None, shape: tuple[int, ...]) -> str | None:
     problem = header_problem(data, shape)
     if data is None or problem is not None:
         return problem
-    view, position, pixels = memoryview(data), len(_header(shape)), False
+    view, position, pixels = memoryview(data), len(plain_header(shape)), False
     while position + 12 <= len(data):
         length, name = _FRAME.unpack_from(data, position)
         end = position + 12 + length
@@ -52,7 +55,7 @@ def png_problem(data: bytes | None, shape: tuple[int, ...]) -> str | None:
 
 
 @lru_cache(16)
-def _header(shape: tuple[int, ...]) -> bytes:
+def plain_header(shape: tuple[int, ...]) -> bytes:
     """Signature and IHDR of what the writer makes: 8 bits, not interlaced."""
     channels, height, width = shape
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, _COLOURS[channels], 0, 0, 0)
@@ -61,10 +64,10 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 def _other_header(data: bytes, shape: tuple[int, ...]) -> str:
     """What differs from the signature and IHDR of such an image."""
-    header = data[: len(_header(shape))]
+    header = data[: len(plain_header(shape))]
     if not header.startswith(_SIGNATURE):
         return "not a PNG"
-    if len(header) < len(_header(shape)) or _FRAME.unpack_from(header, _BEGIN) != (13, b"IHDR"):
+    if len(header) < len(plain_header(shape)) or _FRAME.unpack_from(header, _BEGIN) != (13, b"IHDR"):
         return "the PNG does not begin with its header"
     if zlib.crc32(header[_BEGIN + 4 : -4]) != int.from_bytes(header[-4:], "big"):
         return "the PNG is damaged: wrong CRC in its header"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.kinds.base import Arrays, Members, Stored
+from pipeline.kinds.base import Arrays, Members, Stored, tried
 from pipeline.kinds.deltas import DeltaCodec
 from pipeline.kinds.perturbed import PerturbedColumns
 from pipeline.lazy import torch
@@ -60,6 +60,9 @@ class TextKind:
                 which = f", the {('first', 'second')[number]} of the pair" if len(texts) == 2 else ""
                 raise SampleError(problem + which)
         return Sentence(texts)
+
+    def decode_all(self, payloads: Sequence[Any], shape: tuple[int, ...]) -> Iterator[Sentence | SampleError]:
+        return (tried(self.decode, payload) for payload in payloads)
 
     def shape_of(self, sample: Sentence) -> tuple[int, ...]:
         return (len(sample.texts),)

@@ -141,12 +141,11 @@ class Samples:
         failures: list[FailedSample] = []
         with self._reading:
             records = list(self._records(chunk))
-        for record in records:
-            try:
-                sample = self.kind.decode(record.payload)
-            except SampleError as error:
+        decoded = self.kind.decode_all([record.payload for record in records], self.shape)
+        for record, sample in zip(records, decoded, strict=True):
+            if isinstance(sample, SampleError):
                 place = relative(chunk.file, self._listing.root)
-                failures.append(FailedSample(key=record.key, stage="read", reason=str(error), file=place))
+                failures.append(FailedSample(key=record.key, stage="read", reason=str(sample), file=place))
                 continue
             shape = self.kind.shape_of(sample)
             if shape != self.shape:
