@@ -9,7 +9,8 @@ import click
 from cli.facts import print_facts, print_table
 
 if TYPE_CHECKING:
-    from pipeline.datasets.summary import ClassCounts, Summary
+    from pipeline.datasets.classes import ClassCounts
+    from pipeline.datasets.summary import Summary
 
 ROWS = 20
 """Classes that are shown, at most; --json has all."""

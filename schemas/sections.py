@@ -124,6 +124,15 @@ class DataConfig(Section):
         default_factory=list, description="figures of evaluate beside the usual ones"
     )
     shard_size: Count = Field(1024, description="samples in one unit of work (cache and mine)")
+    license: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        None, description="of train, for the data set's card: a name that the Hugging Face hub knows, or your own words"
+    )
+    homepage: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2000)] | None = Field(
+        None, description="of train, for the card: an http(s) URL"
+    )
+    citation: Annotated[str, Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="of train, for the card: how to cite it, as text or BibTeX"
+    )
 
 
 class ModelConfig(Section):

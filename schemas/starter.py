@@ -64,10 +64,13 @@ _TEXT_MODEL = {"weights": "student.safetensors", "tokenizer": "hf:models/tokeniz
 
 _RUN = {"base": "runs/before"}
 
+_ABOUT = {"license": "cc-by-4.0", "homepage": "https://example.com/data", "citation": "Somebody: Their data, 2020"}
+
 _EXAMPLES: dict[str, _Values] = {
     "image": {
         "run": _RUN,
-        "data": {"eval": "data/test", "format": "folder", "limit": 500, "classes": 10, "mode": "RGB", "size": [32, 32]},
+        "data": {"eval": "data/test", "format": "folder", "limit": 500, "classes": 10, "mode": "RGB", "size": [32, 32]}
+        | _ABOUT,
         "data.columns": {"image": "image", "label": "label", "key": "id"},
         "teacher": _IMAGE_MODEL,
         "student": _IMAGE_MODEL,
@@ -76,7 +79,7 @@ _EXAMPLES: dict[str, _Values] = {
     },
     "array": {
         "run": _RUN,
-        "data": {"eval": "data/test.npz", "format": "numpy", "limit": 500, "classes": 10},
+        "data": {"eval": "data/test.npz", "format": "numpy", "limit": 500, "classes": 10} | _ABOUT,
         "data.columns": {"features": "x", "label": "y", "key": "id"},
         "teacher": _ARRAY_MODEL,
         "student": _ARRAY_MODEL,
@@ -85,7 +88,7 @@ _EXAMPLES: dict[str, _Values] = {
     },
     "text": {
         "run": _RUN,
-        "data": {"eval": "data/test.csv", "format": "csv", "limit": 500, "classes": ["negative", "positive"]},
+        "data": {"eval": "data/test.csv", "format": "csv", "limit": 500, "classes": ["negative", "positive"]} | _ABOUT,
         "data.columns": {"text": "sentence", "text_pair": "sentence2", "label": "label", "key": "id"},
         "teacher": {**_TEXT_MODEL, "weights": "teacher.safetensors", "layers": [0, 1, 2, 3]},
         "student": _TEXT_MODEL,

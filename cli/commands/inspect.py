@@ -11,8 +11,9 @@ from cli.results import print_json
 from cli.settings import Settings
 
 if TYPE_CHECKING:
+    from pipeline.datasets.classes import ClassCounts
     from pipeline.datasets.sample import Sample
-    from pipeline.datasets.summary import ClassCounts, Summary
+    from pipeline.datasets.summary import Summary
 
 
 @click.command(

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.datasets.classes import class_name
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
-from pipeline.datasets.summary import class_name
 from pipeline.datasets.tokens import MovedToken, embedding_unit, moved_tokens
 from pipeline.logits import spread_out
 from pipeline.progress import Progress, Silent

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow.compute as pc
-
+from pipeline.datasets.classes import COLUMNS, ClassCounts, ClassTally
 from pipeline.datasets.columns import batches
 from pipeline.datasets.dataset import Dataset
 from pipeline.layout import MAP
-from pipeline.logits import most_likely
 from pipeline.progress import Progress, Silent
-from pipeline.shards.origins import SOURCE
 from pipeline.shards.rows import RowFormat
 from schemas.dataset import EmbeddingsSpec, RoundCounts
 from schemas.errors import SampleError, UserError
@@ -68,23 +63,6 @@ class Summary:
     provenance: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class ClassCounts:
-    """Samples of one class.
-
-    Attributes:
-        index, name: of the class; its index as text where it has no name.
-        labelled: samples with this label.
-        source, auxiliary: samples of this origin that the teacher sees in this class.
-    """
-
-    index: int
-    name: str
-    labelled: int
-    source: int
-    auxiliary: int
-
-
 def summarize(dataset: Dataset) -> Summary:
     """What the manifest says; reads nothing."""
     manifest, details = dataset.manifest, dataset.details
@@ -133,29 +111,15 @@ def count_classes(dataset: Dataset, progress: Progress | None = None) -> list[Cl
     """
     if dataset.rows.task != "classification":
         return []
-    labelled: Counter[int] = Counter()
-    chosen: dict[bool, Counter[int]] = {True: Counter(), False: Counter()}
-    columns = ["label", "teacher_logits", "origin"]
+    tally = ClassTally()
     with (progress or Silent()).task("count", dataset.manifest.samples) as task:
-        for shard, batch in batches(dataset, columns):
+        for shard, batch in batches(dataset, COLUMNS):
             try:
-                labels = dataset.rows.labels_.decode(batch["label"])
-                first = most_likely(dataset.rows.codec_.decode(batch["teacher_logits"])).numpy()
+                tally.add(batch, dataset.rows)
             except (SampleError, ValueError) as error:
                 raise UserError(f"{shard}: {error}") from None
-            if len(labels) and labels.max() >= dataset.rows.width:
-                raise UserError(f"{shard}: label {labels.max()}, there are {dataset.rows.width} classes")
-            labelled.update(_histogram(labels[labels >= 0]))
-            own = pc.equal(batch["origin"], SOURCE).to_numpy(zero_copy_only=False)
-            for source in (True, False):
-                chosen[source].update(_histogram(first[own == source]))
             task.advance(batch.num_rows)
-    names = dataset.rows.class_names or ()
-    found = {*range(len(names)), *labelled, *chosen[True], *chosen[False]}
-    return [
-        ClassCounts(index, class_name(names, index), labelled[index], chosen[True][index], chosen[False][index])
-        for index in sorted(found)
-    ]
+    return tally.counts(dataset.rows.class_names or ())
 
 
 def _form(rows: RowFormat) -> str:
@@ -166,12 +130,3 @@ def _form(rows: RowFormat) -> str:
         return texts
     _, length, width = rows.shape
     return f"{texts}, perturbed embeddings: {width:,} numbers a token as {rows.delta}, at most {length:,} tokens"
-
-
-def class_name(names: tuple[str, ...], index: int) -> str:
-    return names[index] if index < len(names) else str(index)
-
-
-def _histogram(classes: np.ndarray[Any, Any]) -> dict[int, int]:
-    values, counts = np.unique(classes, return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))

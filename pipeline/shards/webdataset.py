@@ -38,7 +38,7 @@ class WebDatasetFormat:
     def read(self, data: bytes, rows: RowFormat, samples: int | None = None) -> pa.Table:
         keys: list[str] = []
         try:
-            keys, members = _members(data, _extensions(rows), samples)
+            keys, members = _members(data, member_names(rows), samples)
             check_samples(sample_bytes(rows), len(keys), "the file")
             columns = {
                 "key": pa.array(keys, pa.string()),
@@ -60,7 +60,8 @@ class WebDatasetFormat:
         yield from self.read(file.read(), rows, file.samples).select(list(names)).to_batches()
 
 
-def _extensions(rows: RowFormat) -> tuple[str, ...]:
+def member_names(rows: RowFormat) -> tuple[str, ...]:
+    """Extensions of the members that every sample has."""
     return (*rows.kind_.extensions(rows.shape), *rows.labels_.extensions, *rows.codec_.extensions, "json")
 
 

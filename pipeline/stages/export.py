@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import pyarrow as pa
 import torch
@@ -15,7 +14,6 @@ from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
 from pipeline.artifacts.units import File, Made, Unit
-from pipeline.datasets import rows_spec
 from pipeline.datasets.dataset import row_format as made_rows
 from pipeline.progress import Progress, Silent
 from pipeline.runners.base import Job, Runner, using
@@ -28,16 +26,16 @@ from pipeline.shards.parts import FilePart, Part, auxiliary_parts, count_source,
 from pipeline.shards.rows import RowFormat
 from pipeline.sources import Samples, open_samples
 from pipeline.storage.cache import disk_cache
+from pipeline.work.describing import CARD, about, counted, describe, write_card
 from pipeline.work.embeddings import UNIT as EMBEDDINGS
 from pipeline.work.embeddings import copied
 from pipeline.work.expected import Expected, expect
 from pipeline.work.setup import require_cache, row_format
 from schemas.config import Config
-from schemas.dataset import Counts, DatasetDetails, EmbeddingsSpec, RoundCounts, RowsSpec
+from schemas.dataset import RowsSpec
 from schemas.errors import UserError
 from schemas.manifest import MAX_FILES, Manifest
 from schemas.registry import FORMATS
-from schemas.urls import shown
 
 WINDOW_BYTES = 2**26
 """Decoded samples that are shuffled together in memory, at most (a larger part stands alone)."""
@@ -86,6 +84,7 @@ def export(
         "export": config.export.model_dump(mode="json"),
         "seed": config.run.seed,
         **({"embeddings": identity(embeddings[0])} if embeddings else {}),
+        **({"about": about(config)} if about(config) else {}),
     }
     url = output or layout.dataset(config.output)
     with Artifact(url, "dataset", fingerprint, restart=restart, say=progress.say) as artifact:
@@ -103,8 +102,11 @@ def export(
             # A map and a vocabulary, without which the perturbations mean nothing.
             artifact.commit(EMBEDDINGS, [artifact.write(name, data) for name, data in embeddings[1].items()])
             units.append(EMBEDDINGS)
-        details = _details(config, cache, rounds, inputs, embeddings[0] if embeddings else None)
-        manifest = artifact.finish(units, details)
+        details = describe(config, cache, rounds, inputs.rows, inputs.own, embeddings[0] if embeddings else None)
+        made = [artifact.report(unit) for unit in units]
+        card = write_card(details, made, [cache, *rounds], inputs.by_round, inputs.own)
+        artifact.commit(CARD, [artifact.write(name, data) for name, data in card.items()])
+        manifest = artifact.finish([*units, CARD], details.model_dump(mode="json"))
     if output is None:
         record_config(config)
     return manifest
@@ -116,11 +118,11 @@ class _Inputs:
 
     rows: RowFormat
     own: list[Part]
-    mined: list[FilePart]
+    by_round: list[list[FilePart]]
 
     @property
     def parts(self) -> list[Part]:
-        return [*self.own, *self.mined]
+        return [*self.own, *(part for parts in self.by_round for part in parts)]
 
 
 def _gather(config: Config, samples: Samples, cache_url: str, cache: Manifest, rounds: list[Manifest]) -> _Inputs:
@@ -128,12 +130,11 @@ def _gather(config: Config, samples: Samples, cache_url: str, cache: Manifest, r
     rows = made_rows(RowsSpec(**rounds[0].details["rows"])) if rounds else row_format(config, samples, cache)
     copies = disk_cache(config.run.disk_cache_bytes)
     own = source_parts(samples, cache_url, cache, rows, copies) if config.export.include_source else []
-    mined = [
-        part
+    by_round = [
+        auxiliary_parts(layout.auxiliary(config.output, number), manifest, rows, copies)
         for number, manifest in enumerate(rounds, 1)
-        for part in auxiliary_parts(layout.auxiliary(config.output, number), manifest, rows, copies)
     ]
-    return _Inputs(rows, own, mined)
+    return _Inputs(rows, own, by_round)
 
 
 @dataclass(frozen=True)
@@ -203,15 +204,15 @@ class _Writer:
 
     def window(self, index: int) -> Made:
         """The shards of one window."""
-        return Made(self._shards(index))
-
-    def _shards(self, index: int) -> Iterator[File]:
         order = numpy_generator(self._config.run.seed, "export", index).permutation(self.units[index].samples)
         table = pa.concat_tables([part.table() for part in self._windows[index]]).take(pa.array(order))
+        return Made(self._shards(index, table), details=counted(table, self._rows))
+
+    def _shards(self, index: int, table: pa.Table) -> Iterator[File]:
         first, all_ = self._firsts[index], self._firsts[-1]
         count = self._firsts[index + 1] - first
         for shard in range(count):
-            start, stop = len(order) * shard // count, len(order) * (shard + 1) // count
+            start, stop = table.num_rows * shard // count, table.num_rows * (shard + 1) // count
             piece = table.slice(start, stop - start).combine_chunks()
             yield File(
                 f"{self._config.export.split}-{first + shard:05d}-of-{all_:05d}.{self._format.suffix}",
@@ -234,44 +235,3 @@ def _shard_samples(config: Config, parts: list[Part]) -> int:
         return int(config.export.shard_size)
     largest = max(parts, key=lambda part: part.samples)
     return max(1, int(limit / (largest.table().nbytes / largest.samples)))
-
-
-def _details(
-    config: Config,
-    cache: Manifest,
-    rounds: list[Manifest],
-    inputs: _Inputs,
-    embeddings: Manifest | None,
-) -> dict[str, Any]:
-    """What a reader of the data set needs to know and has no other way to."""
-    made = rounds[0].fingerprint if rounds else {}
-    source = config.data.train
-    details = DatasetDetails(
-        rows=rows_spec(inputs.rows),
-        format=config.export.format,
-        split=config.export.split,
-        counts=Counts(
-            source=sum(part.source for part in inputs.own),
-            auxiliary=sum(manifest.samples for manifest in rounds),
-            rounds=[
-                RoundCounts(round=number, samples=manifest.samples, gap=manifest.details["gap"])
-                for number, manifest in enumerate(rounds, 1)
-            ],
-        ),
-        embeddings=None
-        if embeddings is None
-        else EmbeddingsSpec(
-            student=embeddings.fingerprint["student"],
-            teacher=embeddings.fingerprint["teacher"],
-            residual=embeddings.details["residual"],
-            carry=made["mine"]["carry"],
-            unit=embeddings.details["unit"],
-        ),
-        provenance={
-            "name": config.run.name,
-            "source": shown(source) if isinstance(source, str) else [shown(url) for url in source],
-            "teacher": cache.fingerprint["teacher"],
-            **{name: made.get(name) for name in ("student", "mine", "train", "seed")},
-        },
-    )
-    return details.model_dump(mode="json")

@@ -115,7 +115,7 @@ def test_the_data_set_holds_the_source_and_every_round(configure):
     assert mined["label"].null_count() == 80 and set(mined["parent_key"]) == set(own["key"])
     assert (mined["gap_after"] > mined["gap_before"]).mean() > 0.9
     assert manifest.details["counts"]["auxiliary"] == 80
-    assert [file.samples for file in manifest.files] == [30] * 4
+    assert [file.samples for file in manifest.files if file.samples] == [30] * 4
     assert table["key"].to_list() != sorted(table["key"].to_list()), "shuffled"
 
 
