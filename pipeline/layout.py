@@ -15,7 +15,13 @@ MAP = "embedding-map.safetensors"
 """Beside the manifest of the embeddings, and of a data set of perturbed text; absent where the map is the identity."""
 
 FIGURES = "metrics.json"
-"""The figures of an evaluation."""
+"""The figures of an evaluation; its shards hold the answers that they were computed from."""
+
+GALLERY = "gallery.parquet"
+"""In an evaluation: a few auxiliary samples and their parents with what the student says of each."""
+
+TIMES = "times"
+"""In a run: how long each of its artifacts took to make. No artifact, and nothing that one depends on."""
 
 TOKENIZER = "tokenizer.json"
 """The vocabulary that perturbed text is written in, in the same places."""
@@ -51,3 +57,8 @@ def evaluation(run: str) -> str:
 
 def tensorboard(run: str) -> str:
     return f"{run}/tensorboard"
+
+
+def time_of(artifact: str) -> str:
+    """The file in `TIMES` of an artifact, given its path in the run."""
+    return f"{artifact.replace('/', '-')}.seconds"

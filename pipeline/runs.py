@@ -82,6 +82,7 @@ def discard_run(run: str) -> None:
         discard_rounds(run)
         discard(layout.embeddings(run), "embeddings")
         discard(layout.teacher_logits(run), "teacher-logits")
+        Folder(run).remove(layout.TIMES)
 
 
 def discard_rounds(run: str, after: int = 0) -> None:

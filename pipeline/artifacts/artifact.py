@@ -20,6 +20,7 @@ from pipeline.artifacts.lock import PATIENCE, Lock
 from pipeline.artifacts.units import Target
 from pipeline.layout import MADE_BY
 from pipeline.storage import Folder, is_temporary, sha256
+from pipeline.timing import Clock
 from pipeline.version import VERSION
 from schemas.errors import BpkdError, UserError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
@@ -105,6 +106,7 @@ class Artifact:
         fingerprint: JSON-like; everything that decides its content.
         restart: throw away what is there.
         retry: if given, units with failed samples are made again, as it says.
+        run: URL of the run that it belongs to, which keeps how long it took.
         say: told when there is something to wait for.
 
     Attributes:
@@ -124,6 +126,7 @@ class Artifact:
         *,
         restart: bool = False,
         retry: Retry | None = None,
+        run: str | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.folder = Folder(url)
@@ -136,6 +139,7 @@ class Artifact:
         self._lock = Lock(self.folder, LOCK, say)
         self._reports: dict[str, ShardReport] = {}
         self._begun = False
+        self._clock = Clock(run, self.folder.url)
 
     def __enter__(self) -> Self:
         if self._ledger.holds() and not self._restart and not self._ledger.exists():
@@ -236,6 +240,7 @@ class Artifact:
         self._lock.require(surely=True)
         self.folder.write(MANIFEST, data)
         self._tidy(manifest)
+        self._clock.stop()
         self.manifest = manifest
         return self.manifest
 
@@ -260,6 +265,8 @@ class Artifact:
             if self.again:
                 self._ledger.change(self.fingerprint, self.again)
             self._reports = {unit: report for unit, report in reports.items() if unit not in self.again}
+        else:
+            self._clock.start()
 
     def _finished_retried(self, manifest: Manifest) -> set[str]:
         """`_retried` for a finished artifact, whose units are read only where some may be made again."""

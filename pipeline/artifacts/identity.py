@@ -16,6 +16,7 @@ _KEYS |= {name: f"cache.{name}" for name in ("codec", "batch_size")}
 _KEYS["metrics"] = "data.metrics"
 _NAMES = {
     "dataset": "the data set's files",
+    "gallery": "the data set of which it shows samples",
     "earlier": "the samples of earlier rounds",
     "opponent": "the opponent's weights",
     "training": "the student's files",

@@ -19,7 +19,7 @@ TRANSFER = f"{PROGRESS}/transfer.json"
 """Stands at a copy that is not complete."""
 _REPORT = ".unit.json"
 _AT_ONCE = 8
-_OURS = re.compile(r"(shard-\d{5,}|\w+-\d{5,}-of-\d{5,}|model|optimizer|metrics|failures|units)\.[a-z]+")
+_OURS = re.compile(r"(shard-\d{5,}|\w+-\d{5,}-of-\d{5,}|model|optimizer|metrics|gallery|failures|units)\.[a-z]+")
 """What a stage that was killed may have written without noting it."""
 
 

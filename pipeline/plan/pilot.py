@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+
 from pipeline.metrics import make_meter
 from pipeline.models import freeze, pick_device
 from pipeline.plan.watch import Peak, Track, Watch
@@ -14,8 +16,7 @@ from pipeline.progress import Progress
 from pipeline.runners.base import Runner, make_runner
 from pipeline.sources import open_samples
 from pipeline.stages import cache, export, mine, train
-from pipeline.stages.evaluate import measure_chunk
-from pipeline.work.setup import autocast, open_student, open_teacher
+from pipeline.work.setup import autocast, open_student, open_teacher, predict
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -156,7 +157,11 @@ def run_evaluation(config: Config, seconds: float) -> tuple[int, StageRun]:
             for number, chunk in enumerate(samples.chunks):
                 if number > 1 and time.perf_counter() - began > seconds:
                     break
-                measure_chunk(config, samples, chunk, (teacher, student), meter, width)
+                block = samples.read(chunk)
+                if block.keys:
+                    size = config.cache.batch_size
+                    logits = (predict(model, samples.kind, block.stored, size, device) for model in (teacher, student))
+                    meter.update(*logits, torch.from_numpy(block.labels))
                 task.advance(len(chunk))
         return samples.size
 

@@ -88,6 +88,7 @@ def cache(
         cache_fingerprint(config, samples, teacher),
         restart=restart,
         retry=retry_source(samples) if retry_failed else None,
+        run=config.output,
         say=progress.say,
     )
     with artifact:

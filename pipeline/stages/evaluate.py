@@ -1,4 +1,7 @@
-"""Evaluate: the student on held-out data, against the labels and against the teacher."""
+"""Evaluate: the student on held-out data, against the labels and against the teacher.
+
+Besides the figures it keeps the answers that they come from, and what the student says of a few auxiliary samples.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,20 @@ import torch
 from pipeline import layout
 from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
-from pipeline.layout import FIGURES
-from pipeline.metrics import Meter, check_metrics, make_meter
+from pipeline.datasets import Dataset, open_dataset, own_code
+from pipeline.datasets.dataset import rows_spec
+from pipeline.datasets.pairs import choose_pairs, with_answers
+from pipeline.kinds import Kind, Stored
+from pipeline.layout import FIGURES, GALLERY
+from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
 from pipeline.progress import Progress, Silent
-from pipeline.sources import Chunk, Samples, open_samples
+from pipeline.shards.answers import AnswersFormat
+from pipeline.shards.parquet import table_to_parquet
+from pipeline.shards.parts import shard_name
+from pipeline.sources import Samples, open_samples
+from pipeline.storage import Folder
+from pipeline.storage.cache import disk_cache
 from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
 from pipeline.work.setup import (
@@ -29,7 +41,7 @@ from pipeline.work.setup import (
 from pipeline.work.training import load_trained
 from schemas.config import Config
 from schemas.errors import UserError
-from schemas.manifest import FailedSample
+from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest
 
 
 @computing()
@@ -70,11 +82,13 @@ def evaluate(
     samples = open_samples(config, "eval")
     teacher, width = open_teacher(config, samples, device)
     model = open_student(config, samples.kind, samples.shape, width, device)
+    data = _trained_on(config, trained)
     fingerprint: dict[str, Any] = {
         "eval": samples.fingerprint(),
         "teacher": identify_model(config, "teacher", teacher),
         "student": model_settings(config, "student", model),
         "training": identity(trained)["files"],
+        **({"gallery": trained.fingerprint["dataset"]} if data else {}),
         "precision": config.run.precision,
         "batch_size": config.cache.batch_size,
         "metrics": list(config.data.metrics),
@@ -82,53 +96,83 @@ def evaluate(
     built = {name: trained.fingerprint["student"].get(name) for name in fingerprint["student"]}
     require_same(url, built, fingerprint["student"], "the [student] of the config must be the one that was trained")
     place = output or layout.evaluation(config.output)
-    with Artifact(place, "evaluation", fingerprint, restart=restart, say=progress.say) as artifact:
+    with Artifact(place, "evaluation", fingerprint, restart=restart, run=config.output, say=progress.say) as artifact:
         if artifact.manifest is None:
             load_trained(url, model)
-            figures, failures = _measure(config, samples, teacher, freeze(model), width, device, progress)
-            result = artifact.write(FIGURES, json.dumps(figures, indent=1).encode(), samples=samples.size)
-            artifact.commit("result", [result], failures)
-            artifact.finish(["result"])
+            work = _Measuring(config, artifact, device, freeze(model))
+            details: dict[str, Any] = {"task": config.data.task, "width": width, "classes": samples.class_names}
+            figures, failures = work.held_out(samples, teacher, width, progress)
+            files = [*work.files, artifact.write(FIGURES, json.dumps(figures, indent=1).encode())]
+            if data is not None and (gallery := work.gallery(data)) is not None:
+                files.append(gallery)
+                details["gallery"] = rows_spec(data.rows).model_dump(mode="json")
+            artifact.commit("result", files, failures)
+            artifact.finish(["result"], details)
         measured: dict[str, float] = json.loads(artifact.folder.read(FIGURES))
     return measured
 
 
-def _measure(
-    config: Config,
-    samples: Samples,
-    teacher: AnyModel,
-    student: AnyModel,
-    width: int,
-    device: torch.device,
-    progress: Progress,
-) -> tuple[dict[str, float], list[FailedSample]]:
-    """The figures, and the samples that could not be read."""
-    meter = make_meter(config.data.task, width, config.data.metrics)
-    failures = []
-    with progress.task("evaluate", samples.size) as task, autocast(config, device):
-        for chunk in samples.chunks:
-            failures += measure_chunk(config, samples, chunk, (teacher, student), meter, width)
-            task.advance(len(chunk))
-    figures = meter.compute()
-    missing = [name for name in config.data.metrics if name not in figures]
-    if missing:
-        raise UserError(
-            f"data.metrics: {missing[0]} needs labels, and data.eval has none, or too few; set data.columns.label"
+def _trained_on(config: Config, trained: Manifest) -> Dataset | None:
+    """The run's data set, where it is the one that the student was trained on."""
+    url = layout.dataset(config.output)
+    if not Folder(url).exists(MANIFEST):
+        return None
+    dataset = open_dataset(url, trusted=own_code(config), copies=disk_cache(config.run.disk_cache_bytes))
+    return dataset if identity(dataset.manifest)["files"] == trained.fingerprint.get("dataset") else None
+
+
+class _Measuring:
+    """The student at work.
+
+    Attributes:
+        files: with the answers so far; only those of one chunk are in memory.
+    """
+
+    def __init__(self, config: Config, artifact: Artifact, device: torch.device, student: AnyModel) -> None:
+        self._config, self._artifact, self._device, self._student = config, artifact, device, student
+        self.files: list[FileEntry] = []
+
+    def held_out(
+        self, samples: Samples, teacher: AnyModel, width: int, progress: Progress
+    ) -> tuple[dict[str, float], list[FailedSample]]:
+        """The figures, and the samples that could not be read."""
+        config = self._config
+        meter, answers = (
+            make_meter(config.data.task, width, config.data.metrics),
+            AnswersFormat(config.data.task, width),
         )
-    if failures:
-        count = f"{len(failures):,} of {samples.size:,} samples"
-        progress.say(f"evaluate: {count} cannot be read and do not count; the first: {failures[0].reason}")
-    return figures, failures
+        failures = []
+        with progress.task("evaluate", samples.size) as task:
+            for chunk in samples.chunks:
+                block = samples.read(chunk)
+                check_labels(block, width)
+                failures += block.failures
+                if block.keys:
+                    expected, got = (self._outputs(net, samples.kind, block.stored) for net in (teacher, self._student))
+                    meter.update(expected, got, torch.from_numpy(block.labels))
+                    data = answers.write(answers.table(block.keys, block.labels, expected, got))
+                    self.files.append(self._artifact.write(shard_name(chunk.index), data, samples=len(block.keys)))
+                task.advance(len(chunk))
+        figures = meter.compute()
+        missing = [name for name in config.data.metrics if name not in figures]
+        if missing:
+            raise UserError(
+                f"data.metrics: {missing[0]} needs labels, and data.eval has none, or too few; set data.columns.label"
+            )
+        if failures:
+            count = f"{len(failures):,} of {samples.size:,} samples"
+            progress.say(f"evaluate: {count} cannot be read and do not count; the first: {failures[0].reason}")
+        return figures, failures
 
+    def gallery(self, data: Dataset) -> FileEntry | None:
+        """A few of the samples that the student was trained on, with its logits; None where none was mined."""
+        table = choose_pairs(data)
+        if not table.num_rows:
+            return None
+        logits = self._outputs(self._student, data.rows.kind_, data.rows.decode(table).stored)
+        return self._artifact.write(GALLERY, table_to_parquet(with_answers(table, logits.numpy())))
 
-def measure_chunk(
-    config: Config, samples: Samples, chunk: Chunk, models: tuple[AnyModel, AnyModel], meter: Meter, width: int
-) -> list[FailedSample]:
-    """Let the meter see what teacher and student make of a chunk; returns the samples that could not be read."""
-    block = samples.read(chunk)
-    check_labels(block, width)
-    if block.keys:
-        size = config.cache.batch_size
-        expected, got = (predict(model, samples.kind, block.stored, size, model.device) for model in models)
-        meter.update(expected, got, torch.from_numpy(block.labels))
-    return block.failures
+    def _outputs(self, net: AnyModel, kind: Kind, stored: Stored) -> torch.Tensor:
+        config, device = self._config, self._device
+        with autocast(config, device):
+            return predict(net, kind, stored, config.cache.batch_size, device)

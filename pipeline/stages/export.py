@@ -87,7 +87,7 @@ def export(
         **({"about": about(config)} if about(config) else {}),
     }
     url = output or layout.dataset(config.output)
-    with Artifact(url, "dataset", fingerprint, restart=restart, say=progress.say) as artifact:
+    with Artifact(url, "dataset", fingerprint, restart=restart, run=config.output, say=progress.say) as artifact:
         if artifact.manifest is not None:
             return artifact.manifest
         writer = _Writer(config, inputs.rows, inputs.parts)

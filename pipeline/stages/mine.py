@@ -116,7 +116,7 @@ class _Loop:
     def opponent(self, round_: int) -> Manifest:
         """The min step: train the student as it is so far on everything so far."""
         config, url = self.config, layout.opponent(self.config.output, round_)
-        with Artifact(url, "opponent", self.fingerprint, say=self.progress.say) as artifact:
+        with Artifact(url, "opponent", self.fingerprint, run=config.output, say=self.progress.say) as artifact:
             manifest = artifact.manifest
             if manifest is None and self.base is not None:
                 manifest = self._take_opponent(artifact, self.base.opponents[round_ - 1], round_)
@@ -157,7 +157,7 @@ class _Loop:
         weights = {file.path: file.sha256 for file in opponent.files}[MODEL]
         fingerprint = {**self.fingerprint, "opponent": weights}
         url = layout.auxiliary(config.output, round_)
-        with Artifact(url, "auxiliary", fingerprint, retry=retry, say=self.progress.say) as artifact:
+        with Artifact(url, "auxiliary", fingerprint, retry=retry, run=config.output, say=self.progress.say) as artifact:
             return artifact.manifest or self._mine(artifact, round_, weights)
 
     def _mine(self, artifact: Artifact, round_: int, opponent: str) -> Manifest:

@@ -90,7 +90,7 @@ def _train(
     same = ranks.first(lambda: opened.fingerprint)
     ranks.every(lambda: _require_equal(same, opened.fingerprint))
     place = output or layout.student(config.output)
-    artifact = Artifact(place, "student", opened.fingerprint, restart=restart, say=progress.say)
+    artifact = Artifact(place, "student", opened.fingerprint, restart=restart, run=config.output, say=progress.say)
     with ranks.held(artifact):
         finished = ranks.first(lambda: artifact.manifest)
         if finished is not None:

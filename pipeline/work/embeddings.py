@@ -60,7 +60,8 @@ def open_embeddings(
         "teacher": embeddings_sha256(teacher),
         "student": embeddings_sha256(student),
     }
-    with Artifact(url, "embeddings", fingerprint, restart=restart, say=progress.say) as artifact:
+    run = url.rpartition("/")[0]
+    with Artifact(url, "embeddings", fingerprint, restart=restart, run=run, say=progress.say) as artifact:
         if artifact.manifest is None:
             # An own tokenizer may leave ids out.
             ids = torch.tensor(sorted(student.tokenizer.vocabulary.values()), device=student.device)

@@ -100,8 +100,9 @@ class Laboratory:
         return self.folder / f"after-{stage}"
 
     def artifacts(self, run: Path) -> dict[str, bytes]:
-        """Every file of a run but its config.toml, which names the output."""
+        """Every file of a run but its config.toml, which names the output, and how long things took."""
         files = (path for path in sorted(run.rglob("*")) if path.is_file() and not path.name.startswith("config.toml"))
+        files = (path for path in files if path.parent.name != "times")
         return {str(path.relative_to(run)): path.read_bytes() for path in files}
 
     def wait_for_a_file(self, process: subprocess.Popen[bytes], run: Path, name: str = "*") -> None:

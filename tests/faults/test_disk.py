@@ -82,7 +82,7 @@ def after(folder: Path, stage: str) -> dict[str, bytes]:
 
 def contents(run: Path) -> dict[str, bytes]:
     found = Folder(str(run))
-    return {name: found.read(name) for name in found.find() if name != "config.toml"}
+    return {name: found.read(name) for name in found.find() if name != "config.toml" and not name.startswith("times/")}
 
 
 def check(folder: Path, stage: str, output: Path, limit: Limit, said: str, capsys: pytest.CaptureFixture[str]) -> None:

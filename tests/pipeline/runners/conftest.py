@@ -67,6 +67,7 @@ def contents() -> Callable[[str], dict[str, bytes]]:
 
     def read(url: str) -> dict[str, bytes]:
         files = (path for path in Path(url).rglob("*") if path.is_file() and path.name != "config.toml")
+        files = (path for path in files if path.parent.name != "times")
         return {str(path.relative_to(url)): path.read_bytes() for path in files}
 
     return read

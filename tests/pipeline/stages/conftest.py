@@ -77,11 +77,15 @@ def configure(values: dict[str, dict[str, Any]], tmp_path: Path) -> Callable[...
 
 @pytest.fixture
 def files() -> Callable[[str], dict[str, bytes]]:
-    """Every file below a directory, by relative path, but config.toml, which names the directory."""
+    """Every file below a directory, by relative path.
+
+    But config.toml, which names the directory, and how long things took.
+    """
 
     def read(root: str) -> dict[str, bytes]:
         base = Path(root)
         found = (path for path in sorted(base.rglob("*")) if path.is_file() and path.name != "config.toml")
+        found = (path for path in found if path.parent.name != "times")
         return {str(path.relative_to(base)): path.read_bytes() for path in found}
 
     return read

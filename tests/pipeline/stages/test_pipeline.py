@@ -18,6 +18,7 @@ from pipeline.models import freeze, load_model
 from pipeline.runs import record_config
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
+from pipeline.storage import Folder
 from pipeline.verify import verify
 from pipeline.work.climbing import Miner
 from schemas.config import load_config
@@ -61,6 +62,22 @@ def test_a_run_leaves_the_artifacts_of_the_design(configure, files):
         listed = {f"{name}/{file['path']}" for file in manifest["files"]} | {f"{name}/manifest.json"}
         assert listed == {path for path in found if path.startswith(f"{name}/")}
         assert all(file["bytes"] == len(found[f"{name}/{file['path']}"]) for file in manifest["files"])
+
+
+def test_an_evaluation_shows_samples_only_of_what_its_student_was_trained_on(configure):
+    config = configure()
+    run(config)
+
+    def shown(**inputs):
+        evaluate(config, restart=True, **inputs)
+        return Folder(layout.evaluation(config.output)).exists(layout.GALLERY)
+
+    assert shown()
+    export(configure(export={"shard_size": 20}), output=f"{config.output}/other")
+    train(config, dataset=f"{config.output}/other", output=f"{config.output}/another")
+    assert not shown(student=f"{config.output}/another")
+    Folder(layout.dataset(config.output)).remove()
+    assert not shown()
 
 
 def test_cached_logits_are_the_teachers(configure):

@@ -33,9 +33,10 @@ Contents = dict[str, bytes]
 
 
 def contents(url: str) -> Contents:
-    """Every file of a run but its config.toml, which names the output."""
+    """Every file of a run but its config.toml, which names the output, and how long things took."""
     folder = Folder(url)
-    return {name: folder.read(name) for name in folder.find() if name != "config.toml"}
+    names = (name for name in folder.find() if name != "config.toml" and not name.startswith("times/"))
+    return {name: folder.read(name) for name in names}
 
 
 def fill(url: str, files: Contents) -> None:
