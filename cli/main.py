@@ -31,6 +31,7 @@ COMMANDS = {
     "export": ("cli.commands.stages:export", "Write the data set that can be shared."),
     "train": ("cli.commands.stages:train", "Train the student from a data set alone."),
     "evaluate": ("cli.commands.stages:evaluate", "Measure the student on held-out data."),
+    "report": ("cli.commands.report:report", "Show what a run made, as one HTML page."),
     "verify": ("cli.commands.verify:verify", "Check every byte and every sample of an artifact."),
     "inspect": ("cli.commands.inspect:inspect", "Show what is in a data set."),
     "push": ("cli.commands.transfer:push", "Copy a data set to a URL, every file checked."),

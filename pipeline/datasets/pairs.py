@@ -20,8 +20,8 @@ STUDENT = pa.field("student_logits", pa.list_(pa.float32()))
 PAIRS = 24
 """Auxiliary samples, at most."""
 
-SCANNED = 100_000
-"""Samples of a data set, the first ones, from which they are chosen, at least where it has as many."""
+SCANNED, SCANNED_BYTES = 100_000, 2**28
+"""Samples of a data set, the first ones, and bytes of shards, in which they are looked for: whichever is met first."""
 
 _COLUMNS = ["key", "origin", "parent_key", "round", "gap_after"]
 
@@ -36,12 +36,13 @@ def choose_pairs(dataset: Dataset) -> pa.Table:
         UserError: a shard is not what the manifest promises.
         BpkdError: a shard is missing or damaged.
     """
-    parts, seen = [], 0
+    parts, seen, size = [], 0, 0
     for part in dataset.parts:
-        if seen >= SCANNED:
+        if seen >= SCANNED or size >= SCANNED_BYTES:
             break
         parts.append(part)
         seen += part.samples
+        size += part.promised.entry.bytes
     batches = [batch for part in parts for batch in part.columns(_COLUMNS)]
     known = pa.Table.from_batches(batches) if batches else None
     keys = _chosen(known) if known is not None else {}

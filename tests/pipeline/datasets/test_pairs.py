@@ -75,8 +75,11 @@ def test_few_are_all_there(write):
     assert [row["key"] for row in choose_pairs(write([[3, 4]])).to_pylist()] == ["s04+r01", "s03+r01", "s04", "s03"]
 
 
-def test_no_more_is_read_than_enough(write, monkeypatch):
-    monkeypatch.setattr(pairs, "SCANNED", 31)
+@pytest.mark.parametrize(("limit", "value"), [("SCANNED", 31), ("SCANNED_BYTES", None)])
+def test_no_more_is_read_than_enough(write, monkeypatch, limit, value):
+    if value is None:
+        value = sum(part.promised.entry.bytes for part in write([[1], [2]]).parts[:2])
+    monkeypatch.setattr(pairs, limit, value)
     found = choose_pairs(write([[1], [2]]))
     assert found["key"].to_pylist() == ["s01+r01", "s01"]
 

@@ -44,7 +44,7 @@ def png(shape: tuple[int, ...], *chunks: bytes) -> bytes:
 def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
     """The data as IDAT chunks that begin at these places."""
     edges = [0, *sorted({place % len(data) for place in places} - {0}), len(data)]
-    return [chunk(b"IDAT", data[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    return [chunk(b"IDAT", data[start:end]) for start, end in pairwise(edges)]
 
 
 @st.composite

@@ -1,0 +1,133 @@
+"""A run's directory, as far as it is there: its config, and what the manifests of its artifacts say."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pipeline import layout
+from pipeline.artifacts.artifact import read_manifest
+from pipeline.artifacts.ledger import PROGRESS
+from pipeline.artifacts.promised import read_checked
+from pipeline.runs import CONFIG, versions
+from pipeline.storage import Folder
+from schemas.errors import UserError
+from schemas.manifest import MANIFEST, Manifest
+from schemas.urls import shown
+
+_LARGEST = 2**22
+"""Bytes of a config that is read."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        url: of its directory.
+        text: of its config.toml, without what would let a reader in; empty where there is none yet.
+        config: what it says.
+    """
+
+    url: str
+    text: str
+    config: Mapping[str, Any]
+
+    @cached_property
+    def folder(self) -> Folder:
+        return Folder(self.url)
+
+    @property
+    def rounds(self) -> int:
+        """As the config has it; where there is none, those that were begun."""
+        wanted = self.setting("run", "rounds")
+        if isinstance(wanted, int):
+            return wanted
+        return max((int(name[6:]) for name in self.folder.folders() if re.fullmatch(r"round-\d+", name)), default=0)
+
+    @property
+    def name(self) -> str:
+        return str(self.setting("run", "name") or self.url.rpartition("/")[2])
+
+    def setting(self, section: str, key: str) -> Any:
+        found = self.config.get(section)
+        return found.get(key) if isinstance(found, dict) else None
+
+    @cached_property
+    def artifacts(self) -> list[tuple[str, str]]:
+        """(path, kind) of every artifact that it has in the end, in the order in which they are made."""
+        numbers = range(1, self.rounds + 1)
+        rounds = [(f"round-{n:02d}/{kind}", kind) for n in numbers for kind in ("opponent", "auxiliary")]
+        text = [("embeddings", "embeddings")] if self.setting("data", "kind") == "text" and rounds else []
+        last = [(name, name) for name in ("dataset", "student")]
+        evaluated = self.setting("data", "eval") is not None or self.folder.exists(f"evaluation/{MANIFEST}")
+        last += [("evaluation", "evaluation")] if evaluated or not self.config else []
+        return [("teacher-logits", "teacher-logits"), *text, *rounds, *last]
+
+    @cached_property
+    def manifests(self) -> dict[str, Manifest | str]:
+        """Path of each artifact -> its manifest, or else its state or what is wrong with it."""
+        return {path: self._manifest(path, kind) for path, kind in self.artifacts}
+
+    def manifest(self, path: str) -> Manifest | None:
+        """Of an artifact that is finished."""
+        found = self.manifests.get(path)
+        return found if isinstance(found, Manifest) else None
+
+    def read(self, path: str, name: str) -> bytes | None:
+        """A file of a finished artifact, as its manifest promises it; None where it lists none.
+
+        Raises:
+            BpkdError: it is missing or damaged.
+        """
+        manifest = self.manifest(path)
+        entries = [entry for entry in manifest.files if entry.path == name] if manifest else []
+        return read_checked(self.folder / path, entries[0]) if entries else None
+
+    def _manifest(self, path: str, kind: str) -> Manifest | str:
+        folder = self.folder / path
+        if not folder.exists(MANIFEST):
+            return "unfinished" if folder.exists(PROGRESS) else "missing"
+        try:
+            manifest = read_manifest(folder.url, layout.MADE_BY[kind])
+        except UserError as error:
+            return str(error)
+        return manifest if manifest.artifact == kind else f"{folder.url} holds another kind of artifact"
+
+
+def open_run(url: str) -> Run:
+    """A run, finished or not.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = Folder(url)
+    if folder.exists(CONFIG):
+        return _with_config(folder)
+    kept = versions(folder)
+    if kept:
+        raise UserError(f"{url} holds versions of a run; name one of them: {url}/{kept[-1]}")
+    if folder.exists(MANIFEST):
+        raise UserError(
+            f"{url} is one artifact; report takes the directory of a whole run, the one that run.output names"
+        )
+    run = Run(folder.url, "", {})
+    if all(found == "missing" for found in run.manifests.values()):
+        raise UserError(
+            f"{url} is no run: it has no {CONFIG} and no artifact; name the directory that run.output names"
+        )
+    return run
+
+
+def _with_config(folder: Folder) -> Run:
+    if folder.size(CONFIG) > _LARGEST:
+        raise UserError(f"{folder.url}/{CONFIG} is too large for a config")
+    try:
+        text = folder.read(CONFIG).decode()
+        return Run(folder.url, shown(text), tomllib.loads(text))
+    except ValueError as error:
+        raise UserError(f"{folder.url}/{CONFIG}: {error}") from None
