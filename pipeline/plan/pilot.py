@@ -160,8 +160,10 @@ def run_evaluation(config: Config, seconds: float) -> tuple[int, StageRun]:
                 block = samples.read(chunk)
                 if block.keys:
                     size = config.cache.batch_size
-                    logits = (predict(model, samples.kind, block.stored, size, device) for model in (teacher, student))
-                    meter.update(*logits, torch.from_numpy(block.labels))
+                    expected, got = (
+                        predict(model, samples.kind, block.stored, size, device) for model in (teacher, student)
+                    )
+                    meter.update(expected, got, torch.from_numpy(block.labels))
                 task.advance(len(chunk))
         return samples.size
 

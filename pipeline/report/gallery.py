@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from pipeline import layout
 from pipeline.datasets import Dataset, open_dataset
+from pipeline.datasets.classes import class_name
 from pipeline.datasets.dataset import require_known_rows, row_format
 from pipeline.datasets.pairs import STUDENT, choose_pairs
-from pipeline.datasets.summary import class_name
 from pipeline.datasets.tokens import moved_tokens
 from pipeline.lazy import torch
 from pipeline.logits import spread_out
