@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from pipeline.datasets.classes import class_name
-from pipeline.kinds import Stored
-from pipeline.logits import Logits, most_likely
+from pipeline.logits import most_likely
 from pipeline.shards.parts import FilePart, Part, shard_name
-from pipeline.shards.rows import RowFormat
+from pipeline.shards.rows import RowFormat, Rows
 
 MOST = 8
 
@@ -48,39 +48,32 @@ def find_examples(rounds: Sequence[Sequence[FilePart]], own: Sequence[Part], row
     """
     first = [next((part for part in parts if part.samples), None) for parts in rounds]
     shards = [part for part in first if part is not None]
-    read = cache(lambda number: _Shard(shards[number], own, rows))
+    read = cache(lambda number: _read(shards[number], own, rows))
     # As many of every round as can be, and other parents in each.
     wanted = [index * len(shards) // MOST for index in range(MOST)] if shards else []
-    return [read(number).example(index) for index, number in enumerate(wanted) if index < shards[number].samples]
+    return [read(number)[index] for index, number in enumerate(wanted) if index < shards[number].samples]
 
 
-class _Shard:
-    """One shard of auxiliary samples."""
+def _read(part: FilePart, own: Sequence[Part], rows: RowFormat) -> list[Example]:
+    """The first samples of a shard; nothing else of it stays in memory."""
+    table = part.table().slice(0, MOST)
+    climbs = table.select(["key", "parent_key", "round", "gap_before", "gap_after"]).to_pylist()
+    samples = _seen(rows.decode(table), rows, list(range(len(climbs))))
+    source = {shard_name(index): source for index, source in enumerate(own)}.get(part.path)
+    parents: list[Seen | None] = [None] * len(climbs)
+    if source is not None:
+        found = source.rows()
+        parents = [*_seen(found, rows, [found.keys.index(climb["parent_key"]) for climb in climbs])]
+    return [
+        Example(climb["key"], climb["round"], climb["gap_before"], climb["gap_after"], sample, parent)
+        for climb, sample, parent in zip(climbs, samples, parents, strict=True)
+    ]
 
-    def __init__(self, part: FilePart, own: Sequence[Part], rows: RowFormat) -> None:
-        self._form = rows
-        table = part.table()
-        self._climbs = table.select(["parent_key", "round", "gap_before", "gap_after"]).slice(0, MOST).to_pylist()
-        self._rows = rows.decode(table.slice(0, MOST))
-        parents = {shard_name(index): source for index, source in enumerate(own)}.get(part.path)
-        self._parents = None if parents is None else parents.rows()
 
-    def example(self, index: int) -> Example:
-        climb, parents = self._climbs[index], self._parents
-        parent = None
-        if parents is not None:
-            place = parents.keys.index(climb.pop("parent_key"))
-            parent = self._seen(parents.stored, parents.logits, place)
-        return Example(
-            key=self._rows.keys[index],
-            round=climb["round"],
-            gap_before=climb["gap_before"],
-            gap_after=climb["gap_after"],
-            sample=self._seen(self._rows.stored, self._rows.logits, index),
-            parent=parent,
-        )
-
-    def _seen(self, stored: Stored, logits: Logits, index: int) -> Seen:
-        if self._form.task == "regression":
-            return Seen(stored[index], "")
-        return Seen(stored[index], class_name(self._form.class_names or (), int(most_likely(logits)[index])))
+def _seen(found: Rows, form: RowFormat, places: list[int]) -> list[Seen]:
+    stored = [copy(found.stored[place]) for place in places]  # a view would keep all of them
+    if form.task == "regression":
+        return [Seen(one, "") for one in stored]
+    chosen = most_likely(found.logits)[places].tolist()
+    names = form.class_names or ()
+    return [Seen(one, class_name(names, choice)) for one, choice in zip(stored, chosen, strict=True)]
