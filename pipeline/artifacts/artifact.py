@@ -222,6 +222,13 @@ class Artifact:
     def load_state(self, name: str) -> bytes | None:
         return self._ledger.load(name)
 
+    def abandon(self) -> None:
+        """Throw away what was written, so that the next one to come may make it from something else."""
+        if self._begun:
+            self._lock.require()
+            self._ledger.discard()
+            self._reports, self._begun = {}, False
+
     def finish(self, units: Iterable[str], details: Mapping[str, Any] | None = None) -> Manifest:
         """Write the manifest over all units, in their order, and forget the progress."""
         reports = {unit: self._reports[unit] for unit in units}

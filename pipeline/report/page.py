@@ -123,8 +123,8 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
         time = "unknown" if not cost.timed else seconds(cost.seconds)
         time = f"more than {time}" if 0 < cost.timed < cost.done else time
         done = f"{cost.done} of {cost.artifacts}" if cost.done < cost.artifacts else f"{cost.done}"
-        facts = [f"{cost.samples:,}" if cost.samples else "", of_bytes(cost.bytes), time] if cost.done else [""] * 3
-        rows.append([cost.name, f"bpkd {cost.command}", done, *facts])
+        facts = [time, of_bytes(cost.bytes), f"{cost.samples:,}" if cost.samples else ""] if cost.done else [""] * 3
+        rows.append([cost.name, *facts, done, f"bpkd {cost.command}"])
     return rows
 
 
@@ -134,7 +134,7 @@ def _artifacts(stages: Sequence[Stage]) -> list[Sequence[str]]:
         facts = [stage.state, "", "", ""]
         if stage.state == "finished":
             time = "unknown" if stage.seconds is None else seconds(stage.seconds)
-            facts = [f"{stage.samples:,}" if stage.samples else "", f"{stage.files:,}", of_bytes(stage.bytes), time]
+            facts = [time, of_bytes(stage.bytes), f"{stage.samples:,}" if stage.samples else "", f"{stage.files:,}"]
         rows.append([stage.name, *facts])
     return rows
 

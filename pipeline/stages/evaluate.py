@@ -101,7 +101,11 @@ def evaluate(
             load_trained(url, model)
             work = _Measuring(config, artifact, device, freeze(model))
             details: dict[str, Any] = {"task": config.data.task, "width": width, "classes": samples.class_names}
-            figures, failures = work.held_out(samples, teacher, width, progress)
+            try:
+                figures, failures = work.held_out(samples, teacher, width, progress)
+            except UserError:
+                artifact.abandon()  # an evaluation is not taken up half way, and the mistake is to be mended
+                raise
             files = [*work.files, artifact.write(FIGURES, json.dumps(figures, indent=1).encode())]
             if data is not None and (gallery := work.gallery(data)) is not None:
                 files.append(gallery)

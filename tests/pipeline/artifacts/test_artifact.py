@@ -149,6 +149,18 @@ def test_who_writes_nothing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_is_abandoned_leaves_the_place_to_anything_else(url):
+    with opened(url) as artifact:
+        artifact.abandon()  # of nothing
+        make(artifact, units=2)
+        artifact.write("shard-00000.parquet", b"not committed")
+        artifact.abandon()
+    assert contents(url) == {}
+    with Artifact(url, "thing", {"of": "something else"}) as other:
+        assert make(other) == UNITS
+        other.finish(UNITS)
+
+
 @pytest.mark.parametrize("finished", [True, False])
 def test_failed_units_are_made_again_on_request_and_no_others(url, tmp_path, finished):
     finish(url) if finished else begin(url)
