@@ -9,11 +9,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import bf16_quality
 import climb_speed
 import end_to_end
+import growth
 import logit_codecs
 import reading
 import training_speed
+from comparison import Result
 from scale.tables import markdown, place
 
 ROOT = Path(__file__).parents[1]
@@ -23,14 +26,18 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def tables() -> dict[str, str]:
     """Name in docs/performance.md -> Markdown."""
-    names = ("climb_speed", "logit_codecs", "reading", "end_to_end", "training_speed")
-    climb, codecs, shards, stages, training = (_read(name) for name in names)
+    names = ("climb_speed", "logit_codecs", "reading", "end_to_end", "training_speed", "bf16_quality", "growth")
+    climb, codecs, shards, stages, training, bf16, larger = (_read(name) for name in names)
     made = {"climb": [*climb_speed.rows(climb["seconds"], climb["batch"])]}
     made["stages"] = [*end_to_end.rows(stages["seconds"], stages["samples"])]
     made["training"] = [*training_speed.rows(training["seconds"], training["steps"])]
     made["codecs"] = [*logit_codecs.rows(codecs["classes"])]
     for what in ("reading", "writing"):
         made[what] = [*reading.rows(what, shards[what], shards["samples"])]
+    made["bf16-gaps"] = [*bf16_quality.gap_rows([bf16_quality.Gaps(**gap) for gap in bf16["gaps"]])]
+    made["bf16-students"] = [*bf16_quality.student_rows([Result(**result) for result in bf16["students"]])]
+    costs = growth.from_json(larger["stages"])
+    made |= {"growth-time": [*growth.time_rows(costs)], "growth-memory": [*growth.memory_rows(costs)]}
     found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
     for name, report in (
         ("climb", climb),
@@ -38,6 +45,8 @@ def tables() -> dict[str, str]:
         ("shards", shards),
         ("stages", stages),
         ("training", training),
+        ("bf16", bf16),
+        ("growth", larger),
     ):
         found[f"{name}-machine"] = _machine(report["machine"])
     return found

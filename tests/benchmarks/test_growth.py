@@ -33,7 +33,6 @@ def costs(growth: Any, seconds: float, power: float, bytes_: float) -> dict[int,
 def test_what_a_process_takes_to_start_does_not_count(growth: Any, power: float, ratio: float) -> None:
     found = costs(growth, 0.01, power, 0)
     assert growth.time_growth(found) == pytest.approx(ratio)
-    assert growth.time_growth(found, "seconds") == pytest.approx(ratio)
     assert growth.time_growth({size: found[size] for size in SIZES[:2]}) is None
 
 
@@ -46,8 +45,11 @@ def test_what_grows_is_named(growth: Any) -> None:
     time, memory = growth.beyond(found)
     assert time.startswith("slow: an added sample takes 1.26 times")
     assert memory.startswith("large: 1.36 times the memory")
-    (_, *rows) = growth.memory_rows(growth.from_json(growth.to_json(found)))
+    found = growth.from_json(growth.to_json(found))
+    (_, *rows) = growth.memory_rows(found)
     assert [row[-1] for row in rows] == ["0", "0", "131072"]
+    (_, even, *_) = growth.time_rows(found)
+    assert even == ["even", "5.1 s", "6.0 s", "15.0 s", "10000 µs", "10000 µs", "1.00", "30 s"]
 
 
 def test_images_come_again_under_other_keys(growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
