@@ -15,13 +15,13 @@ the limits allow.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -104,20 +104,17 @@ def measure(folder: Path, count: int, formats: Sequence[str]) -> Iterator[tuple[
 
 def cost_of(arguments: Sequence[str]) -> Cost:
     """What a `bpkd` command takes."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *arguments, "--quiet"],
+    command = [sys.executable, "-m", "cli.main", *arguments, "--quiet"]
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "cost.py", *command],
         cwd=ROOT,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
+    if done.returncode:
         raise SystemExit(f"bpkd {' '.join(arguments)} failed")
-    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, peak)
+    found = json.loads(done.stdout)
+    return Cost(found["seconds"], found["processor"], found["peak"] / 2**20)
 
 
 def medians(found: Mapping[int, Sequence[Cost]], figure: str) -> dict[int, float]:

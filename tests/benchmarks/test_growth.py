@@ -52,6 +52,15 @@ def test_what_grows_is_named(growth: Any) -> None:
     assert even == ["even", "5.1 s", "6.0 s", "15.0 s", "10000 µs", "10000 µs", "1.00", "30 s"]
 
 
+def test_the_peak_of_a_command_is_its_own(growth: Any) -> None:
+    """And not that of the large process which started it."""
+    held = bytearray(2**29)
+    held[::4096] = b"x" * len(held[::4096])
+    cost = growth.cost_of(["--version"])
+    assert cost.processor > 0 and cost.seconds > 0
+    assert 5 < cost.peak_mib < 400
+
+
 def test_images_come_again_under_other_keys(growth: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images: Any = import_module("images")
     monkeypatch.setattr(images, "DISTINCT", 4)
