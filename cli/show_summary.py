@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.facts import print_facts, print_table
+from cli.facts import counted, print_facts, print_table
 
 if TYPE_CHECKING:
     from pipeline.datasets.classes import ClassCounts
@@ -31,8 +31,8 @@ def print_summary(summary: Summary, counts: list[ClassCounts] | None) -> None:
             "sample": summary.form,
             "embeddings": _embeddings(summary),
             "logits": f"{summary.width:,} as {summary.codec}",
-            "format": f"{summary.format}, {summary.shards:,} shards of split {summary.split!r}",
-            "size": f"{decimal(summary.bytes)} in {summary.files:,} files",
+            "format": f"{summary.format}, {counted(summary.shards, 'shard')} of split {summary.split!r}",
+            "size": f"{decimal(summary.bytes)} in {counted(summary.files, 'file')}",
             "per sample": _per_sample(summary),
             "made by": f"bpkd {summary.bpkd}",
         }

@@ -37,6 +37,7 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
     if key is None and save is not None:
         raise click.UsageError("--save goes with --sample KEY")
     from cli.progress import make_progress
+    from cli.show_image import print_images, shows_images
     from cli.show_sample import print_sample
     from cli.show_summary import print_summary
     from pipeline.datasets import open_dataset
@@ -46,9 +47,12 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
     progress = make_progress(quiet=ctx.ensure_object(Settings).quiet)
     dataset = open_dataset(url)
     if key is not None:
-        family = find_family(dataset, key, parent=save is not None, progress=progress)
+        drawn = not as_json and dataset.rows.kind == "image" and shows_images()
+        family = find_family(dataset, key, parent=drawn or save is not None, progress=progress)
         saved = [path for sample in family if save is not None for path in save_sample(sample, save)]
         _sample_json(family[0], saved) if as_json else print_sample(family[0], saved)
+        if drawn:
+            print_images(family)
         return
     counts = None if fast else count_classes(dataset, progress)
     _summary_json(summarize(dataset), counts) if as_json else print_summary(summarize(dataset), counts)

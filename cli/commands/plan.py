@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.durations import duration, rough_duration
-from cli.facts import print_table
+from cli.facts import counted, print_table
 from cli.options import example, reads_config
 from cli.results import print_json
 from pipeline.progress import Progress
@@ -62,7 +62,7 @@ def _print(found: Plan, workers: tuple[int, ...]) -> None:
     from rich.filesize import decimal
 
     on_gpu = any(stage.device_memory for stage in found.stages)
-    heads = [f"{count} worker{'s' if count > 1 else ''}" if count == workers[0] else str(count) for count in workers]
+    heads = [counted(count, "worker") if count == workers[0] else str(count) for count in workers]
     columns = ["stage", "samples", *heads, "writes", "memory", *(["GPU"] if on_gpu else [])]
     rows = [
         [
@@ -78,10 +78,9 @@ def _print(found: Plan, workers: tuple[int, ...]) -> None:
     total = ["all", "", *(rough_duration(found.seconds(count)) for count in workers), decimal(found.bytes)]
     total += [_memory(max(stage.memory for stage in found.stages)), *([""] if on_gpu else [])]
     print_table(columns, [*rows, total])
-    crew = f"{found.workers} worker{'s' if found.workers > 1 else ''}"
     click.echo(
-        f"measured in {duration(found.took)} on {found.device} with {crew}, on {found.pilot_samples:,} of "
-        f"{found.source_samples:,} samples; memory is that of the largest process"
+        f"measured in {duration(found.took)} on {found.device} with {counted(found.workers, 'worker')}, on "
+        f"{found.pilot_samples:,} of {found.source_samples:,} samples; memory is that of the largest process"
     )
     for note in found.notes:
         click.echo(note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.facts import counted
 from cli.options import common, example
 from cli.results import as_object, print_artifact, print_json
 from cli.settings import Settings
@@ -56,7 +57,7 @@ def _transfer(name: str, text: str, source: str, target: str, *examples: str) ->
 def _files(count: int, size: int) -> str:
     from rich.filesize import decimal
 
-    return f"{count:,} {'file' if count == 1 else 'files'} ({decimal(size)})"
+    return f"{counted(count, 'file')} ({decimal(size)})"
 
 
 push = _transfer(

@@ -62,6 +62,19 @@ def test_a_sample_in_words(bpkd: Any, dataset: str) -> None:
     assert "label 1 (dog)" in [" ".join(x.split()) for x in bpkd("inspect", dataset, "--sample", "s1").out.splitlines()]
 
 
+def test_a_terminal_with_colours_shows_the_image_beside_its_parent(
+    bpkd: Any, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
+    for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    said = bpkd("inspect", dataset, "--sample", "s1+r01").out
+    assert said.count("▀") == 2 * 2 * 5  # two images of 4x5 pixels, two rows in a line
+    assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01", "--json").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
+
+
 def test_a_sample_as_json(bpkd: Any, dataset: str, tmp_path: Path) -> None:
     found = json.loads(bpkd("inspect", dataset, "--sample", "s1+r01", "--save", f"{tmp_path}/saved", "--json").out)
     assert (found["key"], found["parent_key"], found["gap_after"]) == ("s1+r01", "s1", 4)
