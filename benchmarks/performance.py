@@ -59,7 +59,8 @@ def _read(name: str) -> dict[str, Any]:
 
 def _machine(machine: dict[str, Any]) -> str:
     known = ("platform", "processor", "gpu", "cores", "threads")
-    where = f"{machine.get('gpu') or machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"
+    threads = f"{machine['threads']} threads" if machine["threads"] > 1 else "1 thread"
+    where = f"{machine.get('gpu') or machine['processor']}, {machine['cores']} cores, {threads}"
     versions = (f"{name} {version}" for name, version in machine.items() if name not in known)
     return f"{where}; {', '.join(versions)}."
 
