@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from memory import write_source
+from images import write_source
 from timing import machine, save, show
 
 ROOT = Path(__file__).parents[1]
