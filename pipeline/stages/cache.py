@@ -165,12 +165,13 @@ class _Teacher:
         return build_codec(self.config, self.width)
 
     def label(self, index: int) -> Made:
-        kind, block = self.samples.kind, self._blocks(index)
+        kind, reading = self.samples.kind, self._blocks.begin(index)
+        teacher, block = self._fast_teacher, reading()  # for the first one the teacher is prepared meanwhile
         check_labels(block, self.width)
         logits = torch.zeros(0, self.width)
         if block.keys:
             with autocast(self.config, self.device):
-                logits = predict(self._fast_teacher, kind, block.stored, self.config.cache.batch_size, self.device)
+                logits = predict(teacher, kind, block.stored, self.config.cache.batch_size, self.device)
         finite = logits.isfinite().all(dim=1).numpy()
         kept = np.flatnonzero(finite)
         keys = pa.array([block.keys[number] for number in kept], pa.string())

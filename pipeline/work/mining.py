@@ -85,9 +85,10 @@ class Round:
 
     def __call__(self, index: int) -> Made:
         """The auxiliary samples of one shard of the source."""
+        reading = self._rows.begin(index)  # for the first one the models are prepared meanwhile
         with self._lock:
             miner = self._miner = self._miner or self.setup.miner(self._number)
-        mined = miner.mine(self._rows(index), index)
+        mined = miner.mine(reading(), index)
         gaps = mined.table["gap_after"].to_numpy()
         file = File(shard_name(index), table_to_parquet(mined.table), samples=mined.table.num_rows)
         details = {"dropped": mined.dropped, "gap": float(gaps.mean()) if len(gaps) else None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -27,14 +28,21 @@ class ReadNext(Generic[T]):
         self._begun: dict[int, Future[T]] = {}
         self._last = -1
 
-    def __call__(self, index: int) -> T:
-        """What belongs to `index`; raises what reading it raises."""
+    def begin(self, index: int) -> Callable[[], T]:
+        """What waits for what belongs to `index`, and raises what reading it raises; it is being read meanwhile."""
         with self._lock:
-            begun = self._begun.pop(index, None)
+            future = self._begun.pop(index, None)
             follows, self._last = index == self._last + 1, index
-        value = self._read(index) if begun is None else begun.result()
-        if follows and index + 1 < self._count:
-            with self._lock:
-                # One at a time: what was begun in vain is let go.
-                self._begun = {index + 1: begin(lambda: self._read(index + 1), "bpkd-read-next")}
-        return value
+        future = future or self._start(index)
+
+        def wait() -> T:
+            value = future.result()
+            if follows and index + 1 < self._count:
+                with self._lock:  # one at a time: what was begun in vain is let go
+                    self._begun = {index + 1: self._start(index + 1)}
+            return value
+
+        return wait
+
+    def _start(self, index: int) -> Future[T]:
+        return begin(partial(self._read, index), "bpkd-read-next")
