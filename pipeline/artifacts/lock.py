@@ -128,8 +128,10 @@ class Lock:
             surely: look, whenever it was renewed last.
 
         Raises:
-            BpkdError: another process has taken it over.
+            BpkdError: it was given back, or another process has taken it over.
         """
+        if self._stop.is_set():  # a thread that was at a write when its run was interrupted
+            raise BpkdError(f"{self._folder.url} is no longer being made")
         if surely or time.monotonic() - self._renewed > 2 * RENEW:
             self._look()
         if self._lost:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -25,6 +25,14 @@ Workers = int | Literal["all"]
 
 LISTEN = 0.5
 """Seconds between two looks at whether an interrupt came."""
+
+
+Commit = Callable[[int, ShardReport], ShardReport]
+"""Notes that a unit is done, and returns what was noted."""
+
+
+def unchanged(index: int, report: ShardReport) -> ShardReport:
+    return report
 
 
 class Opener(Protocol):
@@ -115,8 +123,24 @@ class Runner(ABC):
         assert self.workers
         return self._submit(job, index)
 
-    def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
-        """(number, what was made) of every unit in `todo`, as they get done; at most `ahead` are handed out at once."""
+    def run(self, job: Job, todo: Sequence[int], commit: Commit = unchanged) -> Generator[tuple[int, ShardReport]]:
+        """Have the units made whose numbers are in `todo`, of which at most `ahead` are handed out at once.
+
+        Args:
+            job: makes them.
+            todo: their numbers.
+            commit: takes the number and the report of a unit whose files are written. One is committed at a time,
+                perhaps in another thread.
+
+        Yields:
+            (number, what `commit` returned) of every unit, as they get done.
+        """
+        with closing(self._handed_out(job, todo)) as made:
+            for index, report in made:
+                yield index, commit(index, report)
+
+    def _handed_out(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
+        """(number, what was made) of every unit, as they get done."""
         waiting, running = iter(todo), dict[Future[ShardReport], int]()
 
         def hand_out() -> None:

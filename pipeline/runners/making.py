@@ -53,10 +53,13 @@ def make_units(
     if todo:
         if runner.starting:
             say(f"{job.name}: starting {runner.starting}")
+
+        def commit(index: int, made: ShardReport) -> ShardReport:
+            return artifact.commit(units[index].name, made.files, made.failures, made.details)
+
         # Closed here: a traceback that is kept would keep the generator, too, and with it what is handed out.
-        with closing(runner.run(job, todo)) as making:
-            for index, made in making:
-                report = artifact.commit(units[index].name, made.files, made.failures, made.details)
+        with closing(runner.run(job, todo, commit)) as making:
+            for index, report in making:
                 task.advance(units[index].samples, **means.add(units[index].samples, figures(report)))
     return [artifact.report(unit.name) for unit in units]
 

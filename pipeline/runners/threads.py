@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
-from pipeline.runners.base import Job, Runner, Workers
+from pipeline.artifacts.units import Made
+from pipeline.background import begun
+from pipeline.runners.base import Commit, Job, Runner, Workers, unchanged
 from schemas.manifest import ShardReport
+
+T = TypeVar("T")
 
 
 class ThreadsRunner(Runner):
@@ -29,12 +35,27 @@ class ThreadsRunner(Runner):
         """No more than are made, as each may hold its files in memory."""
         return self.workers
 
-    def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
+    def run(self, job: Job, todo: Sequence[int], commit: Commit = unchanged) -> Generator[tuple[int, ShardReport]]:
         if self.workers > 1:
-            yield from super().run(job, todo)
+            yield from super().run(job, todo, commit)
             return
-        for index in todo:  # without a thread, so that an interrupt ends a unit in its middle
-            yield index, job.target.write(job.make(index))
+
+        def write(index: int, made: Made) -> tuple[int, ShardReport]:
+            return index, commit(index, job.target.write(made))
+
+        writing: Future[tuple[int, ShardReport]] | None = None
+        for index in todo:
+            try:
+                made = job.make(index)  # without a thread, so that an interrupt ends a unit in its middle
+            except Exception:
+                yield from _result(writing)
+                raise
+            yield from _result(writing)
+            # While the next one is made. Files that are only made when they are written are work themselves.
+            writing = begun(partial(write, index, made), "bpkd-write") if isinstance(made.files, list) else None
+            if writing is None:
+                yield write(index, made)
+        yield from _result(writing)
 
     def _start(self) -> int:
         self._pool = ThreadPoolExecutor(self._count, "bpkd-unit")
@@ -48,3 +69,9 @@ class ThreadsRunner(Runner):
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _result(future: Future[T] | None) -> Iterator[T]:
+    """Waits for it, where there is something to wait for."""
+    if future is not None:
+        yield future.result()
