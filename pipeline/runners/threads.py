@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from pipeline.artifacts.units import Made
-from pipeline.background import begun
+from pipeline.background import begin
 from pipeline.runners.base import Commit, Job, Runner, Workers, unchanged
 from schemas.manifest import ShardReport
 
@@ -52,7 +52,7 @@ class ThreadsRunner(Runner):
                 raise
             yield from _result(writing)
             # While the next one is made. Files that are only made when they are written are work themselves.
-            writing = begun(partial(write, index, made), "bpkd-write") if isinstance(made.files, list) else None
+            writing = begin(partial(write, index, made), "bpkd-write") if isinstance(made.files, list) else None
             if writing is None:
                 yield write(index, made)
         yield from _result(writing)

@@ -40,6 +40,9 @@ def user_key(value: object) -> str:
 def row_keys(file: str, root: str, rows: Iterable[int]) -> Iterator[str]:
     """Keys made from the file's name relative to `root`, without its extension, and the row numbers."""
     stem = posixpath.splitext(relative(file, root))[0]
+    safe = _UNSAFE.sub("_", stem.replace("/", "--"))
+    if len(safe) < MAX_KEY - 20:  # as most are, which need not be looked at with every number
+        return (f"{safe}-{row:08d}" for row in rows)
     return (sanitise(f"{stem}-{row:08d}") for row in rows)
 
 
