@@ -17,6 +17,7 @@ from prefect.states import Cancelled
 from flows.reporting import log
 from flows.secrets import masked
 from pipeline.runners import Job, Runner
+from pipeline.runners.base import Commit, unchanged
 from schemas.manifest import ShardReport
 from schemas.urls import shown
 
@@ -48,16 +49,16 @@ class Tracked(Runner):
     def ahead(self) -> int:
         return self._inner.ahead
 
-    def run(self, job: Job, todo: Sequence[int]) -> Generator[tuple[int, ShardReport]]:
+    def run(self, job: Job, todo: Sequence[int], commit: Commit = unchanged) -> Generator[tuple[int, ShardReport]]:
         size = math.ceil(len(todo) / GROUPS) or 1
         title = f"{self._title} · {job.name}"
         groups = [_Group(title, todo[start : start + size]) for start in range(0, len(todo), size)]
         self._group_of = {index: group for group in groups for index in group.units}
         patience = JOIN / 10
         try:
-            for index, report in super().run(job, todo):
+            for index, report in super().run(job, todo, commit):
+                self._group_of[index].settle(index)
                 yield index, report
-                self._group_of[index].settle(index)  # only now, when it is committed
             patience = JOIN
         finally:
             until = time.monotonic() + patience
