@@ -44,17 +44,24 @@ class Registry:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"unknown {self.what} {name!r}{hint} (takes {', '.join(self.names)}, or package.module:Name)")
 
+    def target(self, name: str) -> str:
+        """`module:attribute` that `name` stands for.
+
+        Raises:
+            UserError: the name is unknown.
+        """
+        try:
+            return self._entries.get(self.check(name), name)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+
     def load(self, name: str) -> Any:
         """Import and return what `name` stands for.
 
         Raises:
             UserError: the name is unknown, or its module cannot be imported.
         """
-        try:
-            target = self._entries.get(self.check(name), name)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        module_name, _, attribute = target.partition(":")
+        module_name, _, attribute = self.target(name).partition(":")
         try:
             return getattr(importlib.import_module(module_name), attribute)
         except (ImportError, AttributeError) as error:
