@@ -6,10 +6,10 @@ INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format types schemas clean
+.PHONY: help demo test faults lint format types schemas docs docs-serve clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## set up, then run the whole thing on real bundled data
 	@$(BIN)/bpkd demo $(ARGS)
@@ -34,8 +34,15 @@ types: $(INSTALLED) ## check types
 schemas: $(INSTALLED) ## write the JSON Schemas of config and manifest anew
 	@$(BIN)/python -m schemas.generate
 
+# Not --quiet: mkdocs would not count its warnings then, and --strict would let them pass.
+docs: $(INSTALLED) ## build the site of docs/ in site/; open site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(INSTALLED) ## show the site, and build it anew while you write
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
 clean: ## remove .venv and caches
-	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -44,5 +51,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into .venv (once; PyTorch is large)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(PIP) torch
-	@$(PIP) -e '.[demo,dev]'
+	@$(PIP) -e '.[demo,dev,docs]'
 	@touch $@
