@@ -50,10 +50,12 @@ class Training:
     def seconds(self, samples: int, steps: int, epoch: int) -> float:
         """Of `steps` steps on `samples` samples, `epoch` steps being one pass over them.
 
-        Samples that do not fit are read anew in every pass, behind the steps as far as these take as long.
+        Samples that do not fit are read anew in every pass, half as many at a time, behind the steps as far as these
+        take as long.
         """
-        passes = 1.0 if samples <= self.capacity else steps / max(epoch, 1)
-        first = self.load * min(samples, self.capacity)
+        fits = samples <= self.capacity
+        passes = 1.0 if fits else steps / max(epoch, 1)
+        first = self.load * (samples if fits else self.capacity // 2)
         return first + max(steps * self.step, self.load * samples * passes - first)
 
 

@@ -35,9 +35,9 @@ def test_the_rate_is_that_of_all_that_were_measured() -> None:
     ("samples", "steps", "seconds"),
     [
         (1000, 50, 1.0 + 5.0),  # read once, however many passes
-        (2000, 20, 1.0 + 3.0),  # two passes over what does not fit are read in 4 s, the steps take 2
-        (2000, 100, 1.0 + 19.0),  # ten passes are read in 20 s, the steps take 10
-        (2000, 10, 1.0 + 1.0),
+        (2000, 20, 0.5 + 3.5),  # two passes over what does not fit are read in 4 s, the steps take 2
+        (2000, 100, 0.5 + 19.5),  # ten passes are read in 20 s, the steps take 10
+        (1001, 100, 0.5 + 10.0),  # in 10 s, which the steps take too, from the first window on
     ],
 )
 def test_what_does_not_fit_is_read_in_every_pass(samples: int, steps: int, seconds: float) -> None:
