@@ -14,7 +14,9 @@ import climb_speed
 import end_to_end
 import growth
 import logit_codecs
+import plan_error
 import reading
+import streaming
 import training_speed
 from comparison import Result
 from scale.tables import markdown, place
@@ -26,30 +28,29 @@ PAGE = ROOT / "docs" / "performance.md"
 
 def tables() -> dict[str, str]:
     """Name in docs/performance.md -> Markdown."""
-    names = ("climb_speed", "logit_codecs", "reading", "end_to_end", "training_speed", "bf16_quality", "growth")
-    climb, codecs, shards, stages, training, bf16, larger = (_read(name) for name in names)
-    made = {"climb": [*climb_speed.rows(climb["seconds"], climb["batch"])]}
-    made["stages"] = [*end_to_end.rows(stages["seconds"], stages["samples"])]
-    made["training"] = [*training_speed.rows(training["seconds"], training["steps"])]
-    made["codecs"] = [*logit_codecs.rows(codecs["classes"])]
-    for what in ("reading", "writing"):
-        made[what] = [*reading.rows(what, shards[what], shards["samples"])]
-    made["bf16-gaps"] = [*bf16_quality.gap_rows([bf16_quality.Gaps(**gap) for gap in bf16["gaps"]])]
-    made["bf16-students"] = [*bf16_quality.student_rows([Result(**result) for result in bf16["students"]])]
+    climb, codecs, shards, stages = (_read(name) for name in ("climb_speed", "logit_codecs", "reading", "end_to_end"))
+    training, streamed, plan = (_read(name) for name in ("training_speed", "streaming", "plan_error"))
+    bf16, larger = _read("bf16_quality"), _read("growth")
     costs = growth.from_json(larger["stages"])
-    made |= {"growth-time": [*growth.time_rows(costs)], "growth-memory": [*growth.memory_rows(costs)]}
+    made = {
+        "climb": climb_speed.rows(climb["seconds"], climb["batch"]),
+        "bf16-gaps": bf16_quality.gap_rows([bf16_quality.Gaps(**gap) for gap in bf16["gaps"]]),
+        "bf16-students": bf16_quality.student_rows([Result(**result) for result in bf16["students"]]),
+        "stages": end_to_end.rows(stages["seconds"], stages["samples"]),
+        "training": training_speed.rows(training["seconds"], training["steps"]),
+        "streaming": streaming.rows(streamed["runs"]),
+        **{what: reading.rows(what, shards[what], shards["samples"]) for what in ("reading", "writing")},
+        "growth-time": growth.time_rows(costs),
+        "growth-memory": growth.memory_rows(costs),
+        "plan": plan_error.rows(plan),
+        "codecs": logit_codecs.rows(codecs["classes"]),
+    }
+    machines = {
+        **{"climb": climb, "codecs": codecs, "shards": shards, "stages": stages, "training": training},
+        **{"streaming": streamed, "bf16": bf16, "growth": larger, "plan": plan},
+    }
     found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
-    for name, report in (
-        ("climb", climb),
-        ("codecs", codecs),
-        ("shards", shards),
-        ("stages", stages),
-        ("training", training),
-        ("bf16", bf16),
-        ("growth", larger),
-    ):
-        found[f"{name}-machine"] = _machine(report["machine"])
-    return found
+    return found | {f"{name}-machine": _machine(report["machine"]) for name, report in machines.items()}
 
 
 def _read(name: str) -> dict[str, Any]:

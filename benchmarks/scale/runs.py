@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,7 @@ from images import write_source
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.progress import Task
-from pipeline.runners.base import Job, Runner
+from pipeline.runners.base import Commit, Job, Runner, unchanged
 from pipeline.runners.threads import ThreadsRunner
 from pipeline.sources import open_samples
 from pipeline.stages import cache, export, mine
@@ -69,14 +69,15 @@ class Watched(ThreadsRunner):
         self.units: list[float] = []
         self.commits: list[float] = []
 
-    def run(self, job: Job, todo: Sequence[int]) -> Iterator[tuple[int, ShardReport]]:
+    def run(self, job: Job, todo: Sequence[int], commit: Commit = unchanged) -> Generator[tuple[int, ShardReport]]:
         for index in todo:
             began = time.perf_counter()
             report = job.target.write(job.make(index))
             made = time.perf_counter()
-            yield index, report
+            committed = commit(index, report)
             self.units.append(made - began)
             self.commits.append(time.perf_counter() - made)
+            yield index, committed
 
 
 @dataclass

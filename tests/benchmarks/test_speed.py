@@ -29,7 +29,11 @@ def test_the_page_says_what_was_measured() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "name", ["climb_speed", "device_climb", "end_to_end", "growth", "logit_codecs", "reading", "training_speed"]
+    "name",
+    [
+        *("climb_speed", "device_climb", "end_to_end", "growth", "logit_codecs", "plan_error"),
+        *("reading", "streaming", "training_speed"),
+    ],
 )
 def test_a_benchmark_works(tmp_path: Path, name: str) -> None:
     pytest.importorskip("webdataset")
