@@ -4,8 +4,9 @@
 
 The stages also read and decode images, encode and hash what they make, write and commit shards. The bare climb ends
 with labelling its rounded ends, too, as stored logits belong to stored bytes. Models are the same, as the stages
-prepare them. Times are taken in turn, and what is shown are ratios of medians. Writes
-benchmarks/results/end_to_end.json, which `python benchmarks/performance.py` puts into docs/performance.md.
+prepare them, which takes a stage some tens of milliseconds before it begins: of few samples that is much. Times are
+taken in turn, and what is shown are ratios of medians. Writes benchmarks/results/end_to_end.json, which
+`python benchmarks/performance.py` puts into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -58,11 +59,11 @@ class Clock(Silent):
         self.seconds[title] = time.perf_counter() - began
 
 
-def config_of(root: Path, teacher: dict[str, Any], precision: str, shard_size: int) -> Config:
+def config_of(root: Path, teacher: dict[str, Any], precision: str, samples: int) -> Config:
     return parse_config(
         {
             "run": {"output": "run", "rounds": 1, "device": "cpu", "precision": precision},
-            "data": {"train": "source", "shard_size": shard_size},
+            "data": {"train": "source", "limit": samples, "shard_size": 1000},
             "teacher": teacher,
             "student": STUDENT,
             "train": {"steps": 2},
@@ -99,52 +100,68 @@ def bare(config: Config, stored: np.ndarray[Any, Any], climbing: bool) -> float:
     return time.perf_counter() - began
 
 
-def measure(root: Path, samples: int, rounds: int, say: Callable[[str], None]) -> dict[str, Seconds]:
-    write_source(root / "source", samples)
+def measure(root: Path, cached: int, mined: int, rounds: int, say: Callable[[str], None]) -> dict[str, Seconds]:
+    write_source(root / "source", max(cached, mined))
     found: dict[str, Seconds] = {}
     for name, teacher in MODELS.items():
         for precision in ("fp32", "bf16"):
             say(f"{name}, {precision}")
-            config = config_of(root, teacher, precision, 1000)
-            source = open_samples(config)
-            stored = np.concatenate([source.read(chunk).stored for chunk in source.chunks])
-            seconds: Seconds = {}
-            for round_ in range(rounds + 1):
-                for what, call in {
-                    "cache": partial(stage, cache, "cache", config),
-                    "forward": partial(bare, config, stored, False),
-                    "mine": partial(stage, mine, "round 1 mine", config),
-                    "climb": partial(bare, config, stored, True),
-                }.items():
-                    taken = call()
-                    if round_:
-                        seconds.setdefault(what, []).append(taken)
-            found[f"{name}, {precision}"] = seconds
+            config, stored = _opened(root, teacher, precision, cached)
+            calls: dict[str, Callable[[], float]] = {
+                "cache": partial(stage, cache, "cache", config),
+                "forward": partial(bare, config, stored, False),
+            }
+            seconds = _own_in_turn(calls, rounds)
+            config, stored = _opened(root, teacher, precision, mined)
+            cache(config, restart=True)
+            calls = {
+                "mine": partial(stage, mine, "round 1 mine", config),
+                "climb": partial(bare, config, stored, True),
+            }
+            found[f"{name}, {precision}"] = {**seconds, **_own_in_turn(calls, rounds)}
     return found
 
 
-def rows(found: dict[str, Seconds], samples: int) -> Iterator[list[str]]:
-    """Heads, and what is shown of each teacher."""
+def _opened(root: Path, teacher: dict[str, Any], precision: str, samples: int) -> tuple[Config, np.ndarray[Any, Any]]:
+    config = config_of(root, teacher, precision, samples)
+    source = open_samples(config)
+    return config, np.concatenate([source.read(chunk).stored for chunk in source.chunks])
+
+
+def _own_in_turn(calls: dict[str, Callable[[], float]], rounds: int) -> Seconds:
+    """What the calls return of the seconds that count, as `in_turn` has all of them."""
+    seconds: Seconds = {name: [] for name in calls}
+    for round_ in range(rounds + 1):
+        for name, call in calls.items():
+            taken = call()
+            if round_:
+                seconds[name].append(taken)
+    return seconds
+
+
+def rows(found: dict[str, Seconds], cached: int, mined: int) -> Iterator[list[str]]:
+    """Heads, and what is shown of each teacher, of so many samples."""
     yield ["teacher", "cache, samples/s", "of the bare forward", "mine, climbs/s", "of the bare climb"]
     for name, seconds in found.items():
         taken = {what: statistics.median(times) for what, times in seconds.items()}
         shown = [name]
-        for what, without in (("cache", "forward"), ("mine", "climb")):
+        for what, without, samples in (("cache", "forward", cached), ("mine", "climb", mined)):
             shown += [f"{samples / taken[what]:,.0f}", f"{taken[without] / taken[what]:.0%}"]
         yield shown
 
 
 @click.command(help=(__doc__ or "").splitlines()[0])
-@click.option("--samples", default=2000, show_default=True)
+@click.option("--cached", default=20_000, show_default=True, help="Samples that the teacher labels.")
+@click.option("--mined", default=2000, show_default=True, help="Of which so many are climbed from.")
 @click.option("--rounds", default=2, show_default=True)
 @click.option("--quick", is_flag=True, help="Few samples, to see that it works.")
 @click.option("--output", type=click.Path(path_type=Path), default=RESULT, show_default=True, help="JSON to write.")
-def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
-    samples, rounds = (64, 1) if quick else (samples, rounds)
+def main(cached: int, mined: int, rounds: int, quick: bool, output: Path) -> None:
+    cached, mined, rounds = (64, 64, 1) if quick else (cached, mined, rounds)
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), samples, rounds, lambda message: click.echo(message, err=True))
-    save(output, {"machine": machine(), "samples": samples, "seconds": found})
-    show(rows(found, samples))
+        found = measure(Path(folder), cached, mined, rounds, lambda message: click.echo(message, err=True))
+    save(output, {"machine": machine(), "cached": cached, "samples": mined, "seconds": found})
+    show(rows(found, cached, mined))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def write_source(folder: Path, count: int, rows: int = 6000) -> None:
     generator = np.random.default_rng(0)
     folder.mkdir()
     pixels = generator.integers(0, 256, (min(DISTINCT, count), 28, 28), np.uint8)
-    images = [{"bytes": _png(image), "path": None} for image in pixels]
+    images = [{"bytes": smooth_png(image), "path": None} for image in pixels]
     labels = pa.array(generator.integers(0, 10, len(images)), pa.int64())
     column = pa.array(images, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     table = pa.table({"image": column, "label": labels})
@@ -30,7 +30,7 @@ def write_source(folder: Path, count: int, rows: int = 6000) -> None:
         pq.write_table(table.take(chosen), folder / f"{start // rows:05d}.parquet", row_group_size=1000)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def smooth_png(pixels: np.ndarray) -> bytes:
     sink = io.BytesIO()
     Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(3)).save(sink, "PNG")
     return sink.getvalue()

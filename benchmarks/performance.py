@@ -36,7 +36,7 @@ def tables() -> dict[str, str]:
         "climb": climb_speed.rows(climb["seconds"], climb["batch"]),
         "bf16-gaps": bf16_quality.gap_rows([bf16_quality.Gaps(**gap) for gap in bf16["gaps"]]),
         "bf16-students": bf16_quality.student_rows([Result(**result) for result in bf16["students"]]),
-        "stages": end_to_end.rows(stages["seconds"], stages["samples"]),
+        "stages": end_to_end.rows(stages["seconds"], stages["cached"], stages["samples"]),
         "training": training_speed.rows(training["seconds"], training["steps"]),
         "streaming": streaming.rows(streamed["runs"]),
         **{what: reading.rows(what, shards[what], shards["samples"]) for what in ("reading", "writing")},

@@ -6,7 +6,8 @@
 Reading is one epoch of shuffled batches as a training takes them: float images, fp16 logits as float32, labels. What a
 library does once, such as litdata's own copy of the data or the Arrow cache of datasets, is done before and not
 counted. All read in one process. Writing is from pixels and logits in memory to shards on disk; ours hashes every file
-and writes the manifest, too. Times are taken in turn, and what is shown are ratios of medians.
+and writes the manifest, too. Decoding is of plain PNGs, from bytes in memory to pixels. Times are taken in turn, and
+what is shown are medians and their ratios.
 Writes benchmarks/results/reading.json, which `python benchmarks/performance.py` puts into docs/performance.md.
 """
 
@@ -27,7 +28,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from images import write_source
+from images import smooth_png, write_source
 from PIL import Image
 from timing import Seconds, in_turn, machine, ratio, save, show
 
@@ -35,6 +36,7 @@ from pipeline.artifacts.artifact import Artifact
 from pipeline.artifacts.units import File, Made
 from pipeline.datasets import open_dataset
 from pipeline.distill.batches import BatchPlan
+from pipeline.kinds.image import ImageKind
 from pipeline.seeds import numpy_generator
 from pipeline.shards.pool import PartsPool
 from pipeline.shards.rows import RowFormat, Rows
@@ -44,6 +46,7 @@ from schemas.registry import FORMATS
 
 RESULT = Path(__file__).parent / "results" / "reading.json"
 BATCH, SHARD = 256, 2000
+SIZES = {"28x28 grey": (28, 28), "32x32 RGB": (32, 32, 3), "64x64 RGB": (64, 64, 3), "224x224 RGB": (224, 224, 3)}
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -209,6 +212,24 @@ def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
     return {"reading": reading, "writing": writing}
 
 
+def measure_decoding(files: int, rounds: int) -> dict[str, Seconds]:
+    """PNGs to pixels, one by one as Pillow does it, and many at once."""
+    kind, generator, found = ImageKind(), np.random.default_rng(0), {}
+    for name, size in SIZES.items():
+        pngs = [smooth_png(image) for image in generator.integers(0, 256, (files, *size), np.uint8)]
+        shape = kind.decode(pngs[0]).shape
+        calls = {"Pillow": partial(map, kind.decode, pngs), "bpkd": partial(kind.decode_all, pngs, shape)}
+        found[name] = in_turn({way: partial(lambda call: list(call()), call) for way, call in calls.items()}, rounds)
+    return found
+
+
+def decoding_rows(found: dict[str, Seconds], files: int) -> Iterator[list[str]]:
+    """Heads, and what is shown of every size."""
+    yield ["decoding a PNG", "µs", "µs with Pillow"]
+    for name, seconds in found.items():
+        yield [name, *(f"{statistics.median(seconds[way]) / files * 1e6:,.0f}" for way in ("bpkd", "Pillow"))]
+
+
 def rows(what: str, seconds: Seconds, samples: int) -> Iterator[list[str]]:
     """Heads, and what is shown of every way."""
     others = [name for name in seconds if not name.startswith("bpkd")]
@@ -252,6 +273,8 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     samples, rounds = (600, 1) if quick else (samples, rounds)
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = measure(Path(folder), samples, rounds)
+    files = samples // 20
+    found["decoding"] = measure_decoding(files, rounds)
     report = {
         "machine": machine("webdataset", "datasets", *(["litdata"] if find_spec("litdata") else [])),
         "samples": samples,
@@ -260,6 +283,7 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     save(output, report)
     for what in ("reading", "writing"):
         show(rows(what, found[what], samples))
+    show(decoding_rows(found["decoding"], files))
 
 
 if __name__ == "__main__":
