@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -34,6 +35,16 @@ hypothesis.settings.load_profile("bpkd")
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """What fails for a moment is tried again at once."""
     monkeypatch.setattr(faults, "WAIT", wait_none())
+
+
+@pytest.fixture(autouse=True)
+def _own_interrupts() -> Iterator[None]:
+    """Ctrl-C does what Python has it do, whatever servers and browsers of tests before have set."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler or signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,7 +39,8 @@ def test_all_rounds_are_made_anew_and_those_no_longer_wanted_go(tmp_path: Path) 
         "dataset",
         "student",
     ]
-    assert Folder(fewer.output).folders() == ["dataset", "round-01", "student", "teacher-logits"]
+    assert Folder(fewer.output).folders() == ["dataset", "round-01", "student", "teacher-logits", "times"]
+    assert not [name for name in Folder(fewer.output).find() if "round-02" in name]
 
 
 def test_a_mistake_in_the_config_costs_nothing(tmp_path: Path) -> None:

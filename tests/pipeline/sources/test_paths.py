@@ -47,7 +47,7 @@ def test_rows_are_numbered_within_their_file() -> None:
 
 @given(st.from_regex("[a/ä_-]{0,250}a", fullmatch=True), st.integers(0, 10**12))
 def test_long_and_odd_names_of_files_are_cut_and_replaced_with_their_rows(name: str, row: int) -> None:
-    assert row_keys(f"/d/{name}.csv", "/d", [row]) == [sanitise(f"{name}-{row:08d}")]
+    assert list(row_keys(f"/d/{name}.csv", "/d", [row])) == [sanitise(f"{name}-{row:08d}")]
 
 
 @pytest.mark.parametrize(
