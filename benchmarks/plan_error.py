@@ -2,14 +2,15 @@
 
     python benchmarks/plan_error.py
 
-Plans, then runs all stages in a process of its own, with one worker and with two processes: seconds, bytes and peak
-memory of every stage. Writes benchmarks/results/plan_error.json, which `python benchmarks/performance.py` puts into
-docs/performance.md.
+Plans, then runs all stages in a process of its own, with one worker and with two processes, which share the cores
+(OMP_NUM_THREADS): seconds, bytes and peak memory of every stage. Writes benchmarks/results/plan_error.json, which
+`python benchmarks/performance.py` puts into docs/performance.md.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,21 +79,24 @@ print(json.dumps(found))
 def planned(config: Path, workers: int, seconds: float) -> dict[str, dict[str, float]]:
     """What `bpkd plan` says of every stage."""
     options = ["--json", "--quiet", "--workers", str(workers), "--seconds", str(seconds)]
-    told = json.loads(_output([sys.executable, "-m", "cli.main", "plan", str(config), *options]))
+    told = json.loads(_output([sys.executable, "-m", "cli.main", "plan", str(config), *options], workers))
     return {
         stage["stage"]: {"seconds": stage["seconds"][str(workers)], **{name: stage[name] for name in FIGURES[1:]}}
         for stage in told["stages"]
     }
 
 
-def measured(config: Path) -> dict[str, dict[str, float]]:
+def measured(config: Path, workers: int) -> dict[str, dict[str, float]]:
     """What every stage takes."""
-    found: dict[str, dict[str, float]] = json.loads(_output([sys.executable, "-c", RUN, str(config)]))
+    found: dict[str, dict[str, float]] = json.loads(_output([sys.executable, "-c", RUN, str(config)], workers))
     return found
 
 
-def _output(command: list[str]) -> str:
-    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout
+def _output(command: list[str], workers: int) -> str:
+    """What a command prints, whose workers share the cores."""
+    threads = max((os.cpu_count() or 1) // workers, 1)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "10000"}  # as `bpkd` sets it
+    return subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 def with_total(stages: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -135,7 +139,7 @@ def measure(folder: Path, crew_names: Sequence[str], samples: int, steps: int, s
         click.echo(f"{crew}: plan", err=True)
         said = planned(config, workers, seconds)
         click.echo(f"{crew}: run", err=True)
-        crews[crew] = {"planned": said, "measured": measured(config)}
+        crews[crew] = {"planned": said, "measured": measured(config, workers)}
     return {"machine": machine(), "samples": samples, "crews": crews}
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
+
+import torch
 
 from pipeline.models import pick_device
 from pipeline.plan.costs import Plan
@@ -66,12 +69,18 @@ def plan(
         pilot_samples=pilot.size.samples,
         source_samples=source.size,
         took=time.perf_counter() - began,
-        notes=list(_notes(config, source, workers, here)),
+        notes=list(_notes(config, source, workers, pilot.workers, here)),
     )
 
 
-def _notes(config: Config, source: Samples, workers: tuple[int, ...], here: bool) -> Iterator[str]:
+def _notes(config: Config, source: Samples, workers: tuple[int, ...], measured: int, here: bool) -> Iterator[str]:
     """What the figures do not say."""
+    threads, cores = torch.get_num_threads(), os.cpu_count() or 1
+    if measured > 1 and measured * threads > cores and pick_device(config.run.device).type == "cpu":
+        yield (
+            f"workers x threads = {measured} x {threads} on a machine of cores = {cores}: with "
+            f"OMP_NUM_THREADS={max(cores // measured, 1)} they would not take each other's cores"
+        )
     shards = len(source.chunks)
     if shards < max(workers):
         size = config.data.shard_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def test_workers_that_cannot_help_are_said(configure: Callable[..., Config]) -> 
     assert plan(configure(), workers=(4,), seconds=0).notes == [
         "data.shard_size = 16 makes 3 shards: no more workers can help"
     ]
+
+
+def test_threads_that_share_the_cores_are_said(
+    configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    [said] = plan(configure(run={"workers": 2}), workers=(1,), seconds=0).notes
+    assert said.startswith("workers x threads = 2 x 1 on a machine of cores = 1: with OMP_NUM_THREADS=1 ")
 
 
 def test_a_mistake_is_found_before_anything_is_measured(configure: Callable[..., Config]) -> None:
