@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import pytest
 
 from pipeline.report import write_report
+from tests.browser import headless, needs_browser
+from tests.browser import show as show_page
 from tests.pipeline.report.conftest import HOSTILE
 
-CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
-
 pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"),
+    needs_browser,
     pytest.mark.slow,
 ]
 
@@ -30,31 +29,14 @@ return [...document.querySelectorAll('[data-plot]')].map(plot => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
-    yield driver
-    driver.quit()
+    with headless() as driver:
+        yield driver
 
 
 @pytest.fixture
 def show(browser: Any) -> Callable[..., None]:
     """A function (path, width, dark) that opens a page."""
-
-    def open_(path: str, width: int, dark: bool = False) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": [scheme]})
-        browser.get(f"file://{path}")
-
-    return open_
+    return lambda path, width, dark=False: show_page(browser, f"file://{path}", width, dark)
 
 
 @pytest.mark.parametrize("width", [360, 1280])
