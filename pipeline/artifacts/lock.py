@@ -10,7 +10,6 @@ stops. What can slip through is a single write that was under way; of a unit, bo
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -24,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.storage import Folder
+from pipeline.storage import Folder, sha256
 from schemas.errors import BpkdError
 
 RENEW = 15.0
@@ -35,6 +34,7 @@ PATIENCE = 0.5
 """Seconds that a user who interrupts waits for the lock to be given back."""
 LOOK = 0.5
 """Seconds between two looks at another's lock."""
+
 _mine: set[str] = set()
 """Tokens of the locks that this process holds."""
 
@@ -163,7 +163,7 @@ class Lock:
                 continue
             if (alive := self._alive(name, holder)) is not None:
                 raise BpkdError(f"{self._folder.url} is being made by {alive}; wait until it is done, or stop it")
-            claim = f"{name}.{hashlib.sha256(holder.token.encode()).hexdigest()[:16]}"
+            claim = f"{name}.{sha256(holder.token.encode())[:16]}"
             self._take(claim)
             try:
                 if _read(self._folder, name) == holder:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.card.examples import Example
-from pipeline.kinds.image import to_png
+from pipeline.kinds.image import to_image, to_png
 
 TILE = 96
 """Pixels of the longer side of an image on the sheet."""
@@ -57,5 +57,4 @@ def _tile(image: Pixels) -> Pixels:
         times = TILE // longest
         return image.repeat(times, axis=1).repeat(times, axis=2)
     height, width = (max(1, side * TILE // longest) for side in image.shape[1:])
-    picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BOX)).transpose(2, 0, 1)
+    return np.asarray(to_image(image).resize((width, height), Image.Resampling.BOX)).transpose(2, 0, 1)

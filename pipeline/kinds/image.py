@@ -163,10 +163,15 @@ class ImageKind:
 
 def to_png(pixels: Stored) -> bytes:
     """PNG without metadata of uint8 (C, H, W), the same bytes for the same pixels."""
-    pixels = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
     sink = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(sink, "PNG")
+    to_image(pixels).save(sink, "PNG")
     return sink.getvalue()
+
+
+def to_image(pixels: Stored) -> Image.Image:
+    """Grey, RGB or RGBA of uint8 (C, H, W)."""
+    pixels = pixels[0] if pixels.shape[0] == 1 else pixels.transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(pixels))
 
 
 def _column(keys: Sequence[str], files: Sequence[bytes]) -> pa.Array:

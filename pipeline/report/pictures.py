@@ -10,19 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pipeline.kinds.image import to_image
+
 Pixels = npt.NDArray[Any]
 
 LARGEST = 96
 """Pixels of the longer side; what is larger is scaled down, so that a page with many of them stays small."""
 
-_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _DARKER, _BRIGHTER = np.array([201, 81, 0]), np.array([0, 104, 168])
 """Orange and blue, which people tell apart whatever colours they see."""
 
 
 def picture(pixels: Pixels) -> str:
     """uint8 (C, H, W) with C = 1, 3 or 4 -> a data URL."""
-    return _url(_image(pixels))
+    return _url(to_image(pixels))
 
 
 def difference(before: Pixels, after: Pixels) -> tuple[str, float]:
@@ -41,12 +42,7 @@ def difference(before: Pixels, after: Pixels) -> tuple[str, float]:
         shown = (255 + np.abs(amount) * (colour - 255)).transpose(2, 0, 1)
     else:
         shown = 127.5 + 127.5 * scaled[:3]
-    return _url(_image(shown.round().astype(np.uint8))), largest / 255
-
-
-def _image(pixels: Pixels) -> Image.Image:
-    channels = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-    return Image.fromarray(np.ascontiguousarray(channels), _MODES[len(pixels)])
+    return _url(to_image(shown.round().astype(np.uint8))), largest / 255
 
 
 def _url(image: Image.Image) -> str:
