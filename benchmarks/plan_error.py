@@ -24,6 +24,7 @@ from timing import machine, save, show
 
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "plan_error.json"
+STAGES = ROOT / "benchmarks" / "watched_stages.py"
 CONFIG = """
 [run]
 output = "{output}"
@@ -48,33 +49,6 @@ FIGURES = ("seconds", "bytes", "memory")
 LIMIT = 0.25
 """What the plan may be off, of what the run takes."""
 
-RUN = """
-import json, sys, time
-from pathlib import Path
-from pipeline.plan.watch import Peak
-from pipeline.stages import cache, evaluate, export, mine, train
-from schemas.config import load_config
-from pipeline.runners.base import make_runner
-config = load_config(sys.argv[1])
-found = {}
-with make_runner(config) as runner:
-    for stage in (cache, mine, export, train, evaluate):
-        if stage is train:
-            runner.close()
-        given = {"runner": runner} if stage in (cache, mine, export) else {}
-        began = time.perf_counter()
-        with Peak() as peak:
-            stage(config, **given)
-        found[stage.__name__] = {"seconds": time.perf_counter() - began, "memory": peak.bytes}
-run = Path(config.output)
-folders = {"cache": ["teacher-logits"], "mine": ["round-*"], "export": ["dataset"], "train": ["student"]}
-for stage, patterns in folders.items():
-    files = [file for pattern in patterns for folder in run.glob(pattern) for file in folder.rglob("*")]
-    found[stage]["bytes"] = sum(file.stat().st_size for file in files if file.is_file())
-print(json.dumps(found))
-"""
-"""The stages one after the other, as `bpkd run --direct` has them, each watched."""
-
 
 def planned(config: Path, workers: int, seconds: float) -> dict[str, dict[str, float]]:
     """What `bpkd plan` says of every stage."""
@@ -88,7 +62,7 @@ def planned(config: Path, workers: int, seconds: float) -> dict[str, dict[str, f
 
 def measured(config: Path, workers: int) -> dict[str, dict[str, float]]:
     """What every stage takes."""
-    found: dict[str, dict[str, float]] = json.loads(_output([sys.executable, "-c", RUN, str(config)], workers))
+    found: dict[str, dict[str, float]] = json.loads(_output([sys.executable, str(STAGES), str(config)], workers))
     return found
 
 

@@ -16,7 +16,8 @@ from pipeline.progress import Progress
 from pipeline.runners.base import Runner, make_runner
 from pipeline.sources import open_samples
 from pipeline.stages import cache, export, mine, train
-from pipeline.work.setup import autocast, open_student, open_teacher, predict
+from pipeline.work.answering import answered
+from pipeline.work.setup import open_student, open_teacher
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -114,7 +115,7 @@ def pilot_config(config: Config, output: str, size: Size, workers: bool) -> Conf
 def run_cache(config: Config) -> StageRun:
     """The cache of a pilot's config alone."""
     with make_runner(config) as runner:
-        return _watched(lambda progress: cache(config, progress=progress, runner=runner))[1]
+        return watched(lambda progress: cache(config, progress=progress, runner=runner))[1]
 
 
 def run_pilot(config: Config, size: Size) -> Pilot:
@@ -123,14 +124,14 @@ def run_pilot(config: Config, size: Size) -> Pilot:
     auxiliary = mined_only = None
     with make_runner(config) as runner:
         workers = runner.workers
-        logits, runs["cache"] = _watched(lambda progress: cache(config, progress=progress, runner=runner))
+        logits, runs["cache"] = watched(lambda progress: cache(config, progress=progress, runner=runner))
         if config.run.rounds:
-            rounds, runs["mine"] = _watched(lambda progress: mine(config, progress=progress, runner=runner))
+            rounds, runs["mine"] = watched(lambda progress: mine(config, progress=progress, runner=runner))
             auxiliary = rounds[0]
-        dataset, runs["export"] = _watched(lambda progress: export(config, progress=progress, runner=runner))
+        dataset, runs["export"] = watched(lambda progress: export(config, progress=progress, runner=runner))
         if config.run.rounds and config.export.include_source:
             mined_only = _mined_only(config, runner)
-    student, runs["train"] = _watched(lambda progress: train(config, progress=progress))
+    student, runs["train"] = watched(lambda progress: train(config, progress=progress))
     return Pilot(size, workers, runs, logits, auxiliary, dataset, mined_only, student)
 
 
@@ -152,22 +153,18 @@ def run_evaluation(config: Config, seconds: float) -> tuple[int, StageRun]:
         teacher, width = open_teacher(config, samples, device)
         student = freeze(open_student(config, samples.kind, samples.shape, width, device))
         meter = make_meter(config.data.task, width, config.data.metrics)
-        with progress.task(EVALUATED, samples.size) as task, autocast(config, device):
+        with progress.task(EVALUATED, samples.size) as task:
             began = time.perf_counter()
-            for number, chunk in enumerate(samples.chunks):
-                if number > 1 and time.perf_counter() - began > seconds:
-                    break
-                block = samples.read(chunk)
-                if block.keys:
-                    size = config.cache.batch_size
-                    expected, got = (
-                        predict(model, samples.kind, block.stored, size, device) for model in (teacher, student)
-                    )
+            for number, (chunk, block, outputs) in enumerate(answered(config, samples, (teacher, student), width)):
+                if outputs:
+                    expected, got = outputs
                     meter.update(expected, got, torch.from_numpy(block.labels))
                 task.advance(len(chunk))
+                if number and time.perf_counter() - began > seconds:
+                    break
         return samples.size
 
-    return _watched(measure)
+    return watched(measure)
 
 
 def _mined_only(config: Config, runner: Runner) -> Manifest:
@@ -176,7 +173,8 @@ def _mined_only(config: Config, runner: Runner) -> Manifest:
     return export(alone, output=f"{config.output}/mined-only", runner=runner)
 
 
-def _watched(call: Callable[[Progress], T]) -> tuple[T, StageRun]:
+def watched(call: Callable[[Progress], T]) -> tuple[T, StageRun]:
+    """What a stage returns, given its progress, and what it took."""
     watch, began = Watch(), time.perf_counter()
     with Peak() as peak:
         result = call(watch)

@@ -17,8 +17,8 @@ from schemas.config import Config
 from schemas.dataset import RowsSpec
 from schemas.manifest import Manifest
 
-_KEY_BYTES, _GAP_BYTES = 16, 48
-"""Peak bytes per sample of the source: cache compares keys, mine sums up gaps."""
+_KEY_BYTES = 16
+"""Peak bytes per sample of the source, whose keys cache compares."""
 _COPIES = 6
 """How often a decoded sample of a shard is in memory at most, in its various forms."""
 _ENCODED_COPIES = 3
@@ -72,7 +72,7 @@ class Whole:
             rounds * self.mined,
             steps=sum(steps for steps, _ in trained),
             bytes=round(rounds * (self.mined * _per_sample(made) + _bytes(self.pilot.student))),
-            memory=run.memory + max(self._shard_memory + self.source * _GAP_BYTES, window),
+            memory=run.memory + max(self._shard_memory, window),
             device_memory=run.device_memory,
             seconds={count: fixed + rounds * cost.seconds(climbs, count) for count in self.workers},
         )
@@ -80,11 +80,10 @@ class Whole:
     def export(self) -> StagePlan:
         run, own = self.pilot.runs["export"], self._own
         made, mined = self.pilot.dataset, self.config.run.rounds * self.mined
-        alone = self.pilot.mined_only
-        per_mined = _per_sample(alone) if alone else _per_sample(made)
-        mined_there = alone.samples if alone else made.samples
-        own_there = made.samples - mined_there if alone else made.samples
-        per_own = (_sample_bytes(made) - (mined_there * per_mined if alone else 0)) / max(own_there, 1)
+        per_own = per_mined = _per_sample(made)
+        if (alone := self.pilot.mined_only) is not None:
+            per_mined = _per_sample(alone)
+            per_own = (_sample_bytes(made) - _sample_bytes(alone)) / max(made.samples - alone.samples, 1)
         window = window_samples(self._rows)
         cost = self._sharded(run.tracks["export"], window)
         grown = min(window, own + mined) - min(window, made.samples)

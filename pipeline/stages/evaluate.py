@@ -16,7 +16,6 @@ from pipeline.artifacts.identity import identity, require_same
 from pipeline.datasets import Dataset, open_dataset, own_code
 from pipeline.datasets.dataset import rows_spec
 from pipeline.datasets.pairs import choose_pairs, with_answers
-from pipeline.kinds import Kind, Stored
 from pipeline.layout import FIGURES, GALLERY
 from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
@@ -27,11 +26,11 @@ from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
+from pipeline.work.answering import answered
 from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
 from pipeline.work.setup import (
     autocast,
-    check_labels,
     identify_model,
     model_settings,
     open_student,
@@ -99,7 +98,7 @@ def evaluate(
     with Artifact(place, "evaluation", fingerprint, restart=restart, run=config.output, say=progress.say) as artifact:
         if artifact.manifest is None:
             load_trained(url, model)
-            work = _Measuring(config, artifact, device, freeze(model))
+            work = _Measuring(config, artifact, freeze(model))
             details: dict[str, Any] = {"task": config.data.task, "width": width, "classes": samples.class_names}
             try:
                 figures, failures = work.held_out(samples, teacher, width, progress)
@@ -132,27 +131,22 @@ class _Measuring:
         files: with the answers so far; only those of one chunk are in memory.
     """
 
-    def __init__(self, config: Config, artifact: Artifact, device: torch.device, student: AnyModel) -> None:
-        self._config, self._artifact, self._device, self._student = config, artifact, device, student
+    def __init__(self, config: Config, artifact: Artifact, student: AnyModel) -> None:
+        self._config, self._artifact, self._student = config, artifact, student
         self.files: list[FileEntry] = []
 
     def held_out(
         self, samples: Samples, teacher: AnyModel, width: int, progress: Progress
     ) -> tuple[dict[str, float], list[FailedSample]]:
         """The figures, and the samples that could not be read."""
-        config = self._config
-        meter, answers = (
-            make_meter(config.data.task, width, config.data.metrics),
-            AnswersFormat(config.data.task, width),
-        )
-        failures = []
+        config, failures = self._config, list[FailedSample]()
+        meter = make_meter(config.data.task, width, config.data.metrics)
+        answers = AnswersFormat(config.data.task, width)
         with progress.task("evaluate", samples.size) as task:
-            for chunk in samples.chunks:
-                block = samples.read(chunk)
-                check_labels(block, width)
+            for chunk, block, outputs in answered(config, samples, (teacher, self._student), width):
                 failures += block.failures
-                if block.keys:
-                    expected, got = (self._outputs(net, samples.kind, block.stored) for net in (teacher, self._student))
+                if outputs:
+                    expected, got = outputs
                     meter.update(expected, got, torch.from_numpy(block.labels))
                     data = answers.write(answers.table(block.keys, block.labels, expected, got))
                     self.files.append(self._artifact.write(shard_name(chunk.index), data, samples=len(block.keys)))
@@ -173,10 +167,7 @@ class _Measuring:
         table = choose_pairs(data)
         if not table.num_rows:
             return None
-        logits = self._outputs(self._student, data.rows.kind_, data.rows.decode(table).stored)
+        student, size = self._student, self._config.cache.batch_size
+        with autocast(self._config, student.device):
+            logits = predict(student, data.rows.kind_, data.rows.decode(table).stored, size, student.device)
         return self._artifact.write(GALLERY, table_to_parquet(with_answers(table, logits.numpy())))
-
-    def _outputs(self, net: AnyModel, kind: Kind, stored: Stored) -> torch.Tensor:
-        config, device = self._config, self._device
-        with autocast(config, device):
-            return predict(net, kind, stored, config.cache.batch_size, device)
