@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from end_to_end import Clock
+from end_to_end import stage
 from PIL import Image
 from timing import in_turn, machine, save, show
 from torch import nn
@@ -54,7 +54,7 @@ def vit_b(small: bool = False) -> nn.Module:
     sizes = (
         {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32} if small else {}
     )
-    return ViTForImageClassification(ViTConfig(num_labels=1000, **(sizes if small else {})))
+    return ViTForImageClassification(ViTConfig(num_labels=1000, **sizes))
 
 
 TEACHERS: dict[str, Callable[[bool], nn.Module]] = {"ResNet-50": resnet50, "ViT-B/16": vit_b}
@@ -82,13 +82,11 @@ def measure(name: str, config: Config, batch: int, rounds: int, *, small: bool) 
             climb(config.mine, pair[0], pair[1], start, start, Bounds(0.0, 1.0))
 
     seconds = in_turn({"climb": run}, rounds, partial(_wait, device))["climb"]
-    clock = Clock()
     cache(config, restart=True)
-    mine(config, restart=True, progress=clock)
     return {
         "operations": float(operations(config, pair, start)),
         "seconds": statistics.median(seconds),
-        "mine_seconds": clock.seconds["round 1 mine"],
+        "mine_seconds": stage(mine, "round 1 mine", config),
     }
 
 

@@ -15,7 +15,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,11 @@ import click
 import numpy as np
 import torch
 from images import write_source
-from timing import Seconds, machine, save, show
+from timing import Seconds, machine, save, show, told_in_turn
 
 from pipeline.mining import Bounds
 from pipeline.models import freeze
-from pipeline.progress import Silent, Task
+from pipeline.plan.watch import Watch
 from pipeline.sources import open_samples
 from pipeline.stages import cache, mine
 from pipeline.work.climbers.base import build_objective, climb
@@ -43,20 +42,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "tiny CNN": {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 16, "depth": 4}},
 }
 STUDENT = {"factory": "zoo:cnn", "kwargs": {"classes": 10, "width": 16, "depth": 4}}
-
-
-class Clock(Silent):
-    """Seconds of each task, by its title."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def task(self, title: str, total: int, unit: str = "samples") -> Iterator[Task]:
-        began = time.perf_counter()
-        with super().task(title, total, unit) as task:
-            yield task
-        self.seconds[title] = time.perf_counter() - began
 
 
 def config_of(root: Path, teacher: dict[str, Any], precision: str, samples: int) -> Config:
@@ -74,9 +59,9 @@ def config_of(root: Path, teacher: dict[str, Any], precision: str, samples: int)
 
 def stage(call: Callable[..., Any], title: str, config: Config) -> float:
     """Seconds of the task of that title, all of it made anew."""
-    clock = Clock()
-    call(config, restart=True, progress=clock)
-    return clock.seconds[title]
+    watch = Watch()
+    call(config, restart=True, progress=watch)
+    return next(track.seconds for track in watch.tracks if track.title == title)
 
 
 def bare(config: Config, stored: np.ndarray[Any, Any], climbing: bool) -> float:
@@ -111,14 +96,14 @@ def measure(root: Path, cached: int, mined: int, rounds: int, say: Callable[[str
                 "cache": partial(stage, cache, "cache", config),
                 "forward": partial(bare, config, stored, False),
             }
-            seconds = _own_in_turn(calls, rounds)
+            seconds = told_in_turn(calls, rounds)
             config, stored = _opened(root, teacher, precision, mined)
             cache(config, restart=True)
             calls = {
                 "mine": partial(stage, mine, "round 1 mine", config),
                 "climb": partial(bare, config, stored, True),
             }
-            found[f"{name}, {precision}"] = {**seconds, **_own_in_turn(calls, rounds)}
+            found[f"{name}, {precision}"] = {**seconds, **told_in_turn(calls, rounds)}
     return found
 
 
@@ -126,17 +111,6 @@ def _opened(root: Path, teacher: dict[str, Any], precision: str, samples: int) -
     config = config_of(root, teacher, precision, samples)
     source = open_samples(config)
     return config, np.concatenate([source.read(chunk).stored for chunk in source.chunks])
-
-
-def _own_in_turn(calls: dict[str, Callable[[], float]], rounds: int) -> Seconds:
-    """What the calls return of the seconds that count, as `in_turn` has all of them."""
-    seconds: Seconds = {name: [] for name in calls}
-    for round_ in range(rounds + 1):
-        for name, call in calls.items():
-            taken = call()
-            if round_:
-                seconds[name].append(taken)
-    return seconds
 
 
 def rows(found: dict[str, Seconds], cached: int, mined: int) -> Iterator[list[str]]:
