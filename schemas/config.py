@@ -83,6 +83,8 @@ class Config(Section):
                 raise ValueError(
                     f'mine.objective = "{self.mine.objective}" compares probabilities; regression takes l2'
                 )
+            if self.mine.objective == "student":
+                raise ValueError('mine.objective = "student" needs an answer, that is a class; regression takes l2')
         return self
 
     @model_validator(mode="after")
@@ -96,6 +98,9 @@ class Config(Section):
             raise ValueError(f'mine.step_rule = "{mine.step_rule}" is for text; {self.data.kind} data takes l2 or sign')
         if text and mine.start == "mixup":
             raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
+        if mine.start in ("cutmix", "crop") and self.data.kind in ("text", "array"):
+            takes = "sample or noise" if text else "sample, noise or mixup"
+            raise ValueError(f'mine.start = "{mine.start}" is for images; {self.data.kind} data takes {takes}')
         if text and mine.bounds is not None:
             raise ValueError("mine.bounds: token embeddings have no valid range; text takes mine.ball and mine.radius")
         if mine.output == "embedding" and self.train.freeze_embeddings is False:

@@ -136,6 +136,7 @@ OBJECTIVES = Registry(
         "l2": "pipeline.mining.objectives.l2:SquaredL2",
         "kl": "pipeline.mining.objectives.kl:KullbackLeibler",
         "js": "pipeline.mining.objectives.js:JensenShannon",
+        "student": "pipeline.mining.objectives.student:StudentAlone",
     },
 )
 
@@ -157,6 +158,8 @@ STARTS = Registry(
         "sample": "pipeline.mining.starts.sample:SampleStart",
         "noise": "pipeline.mining.starts.noise:NoiseStart",
         "mixup": "pipeline.mining.starts.mixup:MixupStart",
+        "cutmix": "pipeline.mining.starts.cutmix:CutmixStart",
+        "crop": "pipeline.mining.starts.crop:CropStart",
     },
 )
 

@@ -197,7 +197,9 @@ class MineConfig(Section):
     )
     radius: Positive = Field(1.0, description="of the ball, in input units (text: mean embedding norms)")
     start: _named(registry.STARTS) = Field("sample", description="where a climb starts")  # type: ignore[valid-type]
-    start_options: Options = Field(default_factory=dict, description="noise: std; mixup: alpha")
+    start_options: Options = Field(
+        default_factory=dict, description="noise: std; mixup, cutmix: alpha; crop: pad, flip, padding"
+    )
     climbs: Count = Field(1, description="climbs per source sample and round; more than one needs a random start")
     keep: _named(registry.KEEPS) = Field("all", description="all, grew (gap grew) or top (by gap)")  # type: ignore[valid-type]
     keep_fraction: Fraction = Field(0.5, description="of each shard, for keep = top")
@@ -226,7 +228,7 @@ class MineConfig(Section):
         if self.bounds is not None and not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds are [low, high] with low < high, got {list(self.bounds)}")
         if self.climbs > 1 and self.start == "sample":
-            raise ValueError('climbs > 1 from start = "sample" would repeat one climb; use start = "noise" or "mixup"')
+            raise ValueError('climbs > 1 from start = "sample" would repeat one climb; take a random one, as "noise"')
         return self
 
 

@@ -85,6 +85,9 @@ def complaint(values: dict[str, Any]) -> str:
         ({"cache__codec": "fp8"}, ["cache.codec = 'fp8'", "takes fp16, fp32"]),
         ({"data__task": "regression", "train__loss": "kl"}, ["train.loss", "regression takes mse"]),
         ({"data__task": "regression", "mine__objective": "js"}, ["mine.objective", "regression takes l2"]),
+        ({"data__task": "regression", "mine__objective": "student"}, ['"student" needs an answer', "takes l2"]),
+        ({"data__kind": "array", "mine__start": "cutmix"}, ['"cutmix" is for images', "sample, noise or mixup"]),
+        ({"data__kind": "array", "mine__start": "crop"}, ['"crop" is for images', "sample, noise or mixup"]),
     ],
 )
 def test_a_mistake_is_one_line_with_path_and_remedy(changes: dict[str, Any], parts: list[str]) -> None:

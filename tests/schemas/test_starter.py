@@ -116,7 +116,7 @@ def test_examples_are_shown() -> None:
 @pytest.mark.parametrize(
     "names",
     [
-        "l2, kl, js",
+        "l2, kl, js, student",
         "fp16, fp32, topk, sampled",
         "f1, matthews, pearson, spearman",
         "parquet, webdataset, folder, csv, jsonl, numpy",

@@ -8,7 +8,9 @@ import torch
 
 
 class Objective(Protocol):
-    """Disagreement of two models' outputs, one number per sample; 0 where they agree.
+    """What a climb goes up: the disagreement of two models' outputs, one number per sample, never negative.
+
+    It is 0 where they agree, but for `student`, which is there for comparison and looks at one of them.
 
     A new objective is a class in a file of this folder and a line in `schemas.registry.OBJECTIVES`. What its
     constructor takes by keyword is filled from the `[mine]` section: `temperature` so far.

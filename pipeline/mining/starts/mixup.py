@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
+
+from pipeline.mining.starts.base import parents_share
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,6 @@ class MixupStart:
     alpha: float = 1.0
 
     def __call__(self, parents: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        count = len(parents)
-        # torch has no seeded Beta sampler; numpy's is seeded from the same generator.
-        seed = int(torch.randint(2**62, (), generator=generator))
-        weight = torch.from_numpy(np.random.default_rng(seed).beta(self.alpha, self.alpha, count)).to(parents.dtype)
-        weight = torch.maximum(weight, 1 - weight).view(-1, *[1] * (parents.ndim - 1))
-        partners = parents[torch.randperm(count, generator=generator)]
+        weight = parents_share(parents, self.alpha, generator).view(-1, *[1] * (parents.ndim - 1))
+        partners = parents[torch.randperm(len(parents), generator=generator)]
         return weight * parents + (1 - weight) * partners

@@ -70,7 +70,7 @@ def gaps(gaps: list[Gap]) -> Plot | None:
     ]
     first, last = gaps[0], gaps[-1]
     said = (
-        f"Median gap between teacher and student by round. In round {first.round} climbs raise it from "
+        f"Median gap by round. In round {first.round} climbs raise it from "
         f"{number(first.before[2])} to {number(first.after[2])}, in round {last.round} from {number(last.before[2])} "
         f"to {number(last.after[2])}. Bars are the middle half of the samples."
     )

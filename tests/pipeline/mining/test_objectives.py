@@ -21,7 +21,7 @@ def test_finite_with_finite_gradient_for_extreme_logits(name, classes, scale):
     assert gradient.isfinite().all()
 
 
-@pytest.mark.parametrize("name", OBJECTIVES.names)
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES.names if name != "student"])
 def test_zero_at_agreement_and_positive_elsewhere(name):
     logits = torch.randn(4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     objective = OBJECTIVES.build(name)
@@ -41,6 +41,21 @@ def test_jensen_shannon_is_symmetric_and_bounded():
     objective = OBJECTIVES.build("js", {"temperature": 1.0})
     assert torch.allclose(objective(teacher, student), objective(student, teacher))
     assert (objective(teacher, student) <= math.log(2) + 1e-12).all()
+
+
+def test_the_student_alone_is_unsure_where_its_answers_are_alike_whatever_the_teacher_says():
+    sure, unsure = torch.tensor([[8.0, 0.0, 0.0]]), torch.tensor([[1.0, 1.0, 0.0]])
+    objective = OBJECTIVES.build("student")
+    for teacher in (sure, sure.flip(1)):
+        assert objective(teacher, sure) < 0.001
+        assert objective(teacher, unsure).item() == pytest.approx(math.log(2 + math.exp(-1)))
+    assert (objective(sure, 1e4 * torch.eye(3)) == 0).all()
+
+
+def test_the_student_alone_climbs_towards_its_second_answer():
+    teacher, student = torch.zeros(1, 3), torch.tensor([[2.0, 1.0, -1.0]], requires_grad=True)
+    (gradient,) = torch.autograd.grad(OBJECTIVES.build("student")(teacher, student).sum(), student)
+    assert gradient[0, 0] < 0 < gradient[0, 2] < gradient[0, 1]
 
 
 def test_an_option_that_it_does_not_take_is_named():

@@ -142,6 +142,13 @@ def counts(one: ClassCounts) -> tuple[int, int, int]:
     return one.labelled, one.source, one.auxiliary
 
 
+@pytest.mark.parametrize(
+    ("objective", "said"), [("l2", "how far the outputs of teacher and student are apart"), ("student", "how unsure")]
+)
+def test_what_the_gap_is(configure: Any, objective: str, said: str) -> None:
+    assert f"The gap is {said}" in text(made(configure(run={"rounds": 1}, mine={"objective": objective})))
+
+
 def test_the_sheet_shows_parents_auxiliary_samples_and_what_has_changed(configure: Any) -> None:
     folder = made(configure(export={"format": "parquet"}))
     stored = {row["key"]: pixels(row["image"]["bytes"]) for row in rows(folder)}

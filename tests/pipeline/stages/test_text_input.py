@@ -164,6 +164,7 @@ def test_another_vocabulary(text_config: Configure, text_models: Any, words: str
     [
         ({"mine": {"output": "input"}}, ['mine.output = "input" is not for text data', "embedding or token"]),
         ({"mine": {"start": "mixup"}}, ['mine.start = "mixup"', "sample or noise"]),
+        ({"mine": {"start": "crop"}}, ['mine.start = "crop" is for images', "sample or noise"]),
         ({"mine": {"bounds": [0, 1]}}, ["mine.bounds", "mine.ball"]),
         ({"train": {"freeze_embeddings": False}}, ["train.freeze_embeddings = false", 'mine.output = "token"']),
         ({"data": {"kind": "image"}, "mine": {"output": "token"}}, ['mine.output = "token" is not for image data']),
