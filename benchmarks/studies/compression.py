@@ -1,0 +1,21 @@
+"""How much bpkd helps students of 600 to 113,000 weights, from 500 images.
+
+    python benchmarks/studies/compression.py --data ../shared/data/fashion_mnist
+
+`declared.py` says what is varied, `--search` chooses the settings of the methods first, on a validation split.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from studies.declared import COMPRESSION as STUDY
+from studies.running import command
+
+main = command(STUDY, __doc__ or "")
+
+if __name__ == "__main__":
+    main()

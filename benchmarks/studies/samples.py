@@ -1,0 +1,21 @@
+"""How much bpkd helps with 100 to 60,000 images of one's own.
+
+    python benchmarks/studies/samples.py --data ../shared/data/fashion_mnist
+
+`declared.py` says what is varied, `--search` chooses the settings of the methods first, on a validation split.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from studies.declared import SAMPLES as STUDY
+from studies.running import command
+
+main = command(STUDY, __doc__ or "")
+
+if __name__ == "__main__":
+    main()
