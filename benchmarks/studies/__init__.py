@@ -4,6 +4,7 @@ A study is declared in `declared.py`, methods in `recipes.py`; each has a script
 
     python benchmarks/studies/samples.py --data DIR --search    # settings of the methods, on a validation split
     python benchmarks/studies/samples.py --data DIR             # and compression.py, climb.py, compute.py
+    python benchmarks/studies/robustness.py --data DIR
 
 They write benchmarks/results/study_NAME.json.
 """

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
 
-NAMES = ("samples", "compression", "climb", "compute", "search")
+NAMES = ("samples", "compression", "climb", "compute", "search", "robustness")
 IMAGES = 48
 
 
 def study_of(name: str) -> Any:
+    if name == "robustness":
+        return import_module("studies.robustness").STUDY
     return getattr(import_module("studies.declared"), name.upper())
 
 
@@ -64,7 +67,7 @@ def test_a_run_that_several_studies_want_is_one(tmp_path: Path) -> None:
         for cell in tools.cells(study):
             found.setdefault(comparison.config_of(*cell.task(study, scale)).output, set()).add(name)
     together = [names for names in found.values() if len(names) > 1]
-    assert {"samples", "compression", "compute"} in together  # plain KD from 500 images
+    assert {"samples", "compression", "compute", "robustness"} in together  # plain KD from 500 images
     assert not any("search" in names for names in together)  # which is measured on other images
 
 
@@ -130,6 +133,8 @@ def test_tables_have_means_and_deviations() -> None:
     assert list(tables.rows({"results": results}, "images", "passes"))[1] == ["bpkd", "1,500", "1,500"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_study_goes_through_is_resumed_and_drawn(call: Callable[..., dict[str, Any]]) -> None:
     report = call("climb")
     assert report["command"] == "python benchmarks/studies/climb.py --data DIR" and report["machine"]["torch"]
@@ -149,6 +154,8 @@ def test_a_study_goes_through_is_resumed_and_drawn(call: Callable[..., dict[str,
     assert b"passes of the teacher" in pictures.lines_of(report, "passes")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_search_sees_the_validation_split_alone(call: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -159,3 +166,41 @@ def test_a_search_sees_the_validation_split_alone(call: Callable[..., dict[str, 
     assert last.equals(rows.slice(IMAGES // 2))
     answers = list((tmp_path / "work" / "runs").glob("*/*/evaluation/shard-*.parquet"))
     assert len(answers) == 2 and {pq.read_table(file).num_rows for file in answers} == {IMAGES // 2}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_robustness_goes_through(call: Callable[..., dict[str, Any]]) -> None:
+    report = call("robustness")
+    assert {row["method"] for row in report["results"]} == {"plain KD", "bpkd"}
+    points = [row["point"] for row in report["results"] if row["method"] == "bpkd"]
+    assert len(points) == 4 * 4 and points[:2] == ["noise, standard deviation = 0", "blur, pixels = 0"]
+    clean = {row["accuracy"] for row in report["results"] if row["point"].endswith(" = 0") and row["method"] == "bpkd"}
+    assert len(clean) == 1
+
+
+def test_corruptions_do_what_they_say() -> None:
+    tools: Any = import_module("studies.corruptions")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(64, 1, 9, 9, generator=generator)
+    assert torch.allclose(tools.rotation(images, 0, generator), images, atol=1e-5)
+    turned, either = tools.rotation(images, 90, generator), [images.rot90(k, (2, 3)) for k in (1, 3)]
+    same = torch.stack([torch.isclose(turned, other, atol=1e-4).flatten(1).all(dim=1) for other in either])
+    assert same.any(dim=0).all() and same.any(dim=1).all()
+    grey = torch.full((200, 1, 9, 9), 0.5)
+    assert torch.allclose(tools.blur(grey, 2.0, generator), grey, atol=1e-6)
+    assert tools.blur(images, 1.0, generator).std() < 0.5 * images.std()
+    assert (tools.noise(grey, 0.1, generator) - grey).std().item() == pytest.approx(0.1, rel=0.03)
+
+
+def test_an_attack_uses_its_radius_and_stays_in_the_range() -> None:
+    tools: Any = import_module("studies.corruptions")
+    student = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3)).requires_grad_(False)
+    images = 0.25 + torch.rand(32, 1, 4, 4, generator=torch.Generator().manual_seed(0)) / 2
+    labels = student(images).argmax(dim=1)
+    worse = tools.attacked(student, images, labels, 0.2)
+    assert torch.allclose((worse - images).flatten(1).norm(dim=1), torch.full((32,), 0.2), rtol=1e-3)
+    loss = [torch.nn.functional.cross_entropy(student(x), labels, reduction="none") for x in (images, worse)]
+    assert (loss[1] > loss[0]).all()
+    far = tools.attacked(student, images, labels, 5.0)
+    assert far.min() >= 0 and far.max() <= 1 and (student(far).argmax(dim=1) != labels).float().mean() > 0.5
