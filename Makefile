@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format types schemas docs docs-serve clean
+.PHONY: help demo test faults lint format types schemas results docs docs-serve clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ types: $(INSTALLED) ## check types
 
 schemas: $(INSTALLED) ## write the JSON Schemas of config and manifest anew
 	@$(BIN)/python -m schemas.generate
+
+results: $(INSTALLED) ## put what benchmarks have measured into docs/results.md
+	@$(BIN)/python benchmarks/results.py
 
 # Not --quiet: mkdocs would not count its warnings then, and --strict would let them pass.
 docs: $(INSTALLED) ## build the site of docs/ in site/; open site/index.html

@@ -6,5 +6,6 @@ A study is declared in `declared.py`, methods in `recipes.py`; each has a script
     python benchmarks/studies/samples.py --data DIR             # and compression.py, climb.py, compute.py
     python benchmarks/studies/robustness.py --data DIR
 
-They write benchmarks/results/study_NAME.json.
+One after the other: they share a work folder, with the teacher and the runs. They write
+benchmarks/results/study_NAME.json, which `make results` puts into docs/results.md.
 """

@@ -1,0 +1,120 @@
+"""Puts what the studies have measured into docs/results.md, and their pictures into docs/assets/results/.
+
+    python benchmarks/results.py    # or: make results
+
+Everything is made from benchmarks/results/*.json; nothing is measured. What has no JSON yet is said to be missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scale.tables import markdown, place
+from studies.pictures import lines_of
+from studies.tables import shown
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "results.md"
+PICTURES = ROOT / "docs" / "assets" / "results"
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A place of the page.
+
+    Attributes:
+        command: that measures it, where there is no JSON yet.
+        tables: Markdown of the report.
+        picture: an SVG of the report, and what it shows, for who does not see it.
+        name: of the JSON, without its ending, where another place shows it, too, and says how it was measured.
+    """
+
+    command: str
+    tables: Callable[[Report], str]
+    picture: tuple[Callable[[Report], bytes], str] | None = None
+    name: str | None = None
+
+
+def _study(script: str, about: str, x: str = "", **options: Any) -> Entry:
+    command = f"python benchmarks/studies/{script}.py --data DIR"
+    return Entry(command, partial(shown, **options), (partial(lines_of, x=x), about))
+
+
+def _table(rows: Callable[[Report], Iterable[Sequence[str]]]) -> Callable[[Report], str]:
+    """Markdown of rows, of which the first has the heads."""
+
+    def made(report: Report) -> str:
+        heads, *lines = rows(report)
+        return markdown(heads, lines)
+
+    return made
+
+
+def _settings(report: Report) -> Iterable[Sequence[str]]:
+    """What a search has chosen, for every method."""
+    return [("method", "setting"), *report["chosen"].items()]
+
+
+ENTRIES: dict[str, Entry] = {
+    "study_search": Entry("python benchmarks/studies/samples.py --data DIR --search", _table(_settings)),
+    "study_samples": _study("samples", "Accuracy of every method by the number of images"),
+    "study_compression": _study("compression", "Accuracy of every method by the number of the student's weights"),
+    "study_climb": _study("climb", "Accuracy by rounds, steps, step size and objective"),
+    "study_compute": _study("compute", "Accuracy of every method by what it asks of the teacher", x="passes"),
+    "study_robustness": _study("robustness", "Accuracy under noise, blur, rotation and attacks, by their strength"),
+    # The experiments of the paper: "paper_NAME": Entry(command, _table(its rows), (its picture, what that shows)), ...
+}
+"""Place in docs/results.md -> what stands there. A new one is a line here and two comments in the page."""
+
+
+def parts() -> tuple[dict[str, str], dict[str, bytes]]:
+    """Name in docs/results.md -> Markdown, and file in docs/assets/results -> SVG."""
+    texts: dict[str, str] = {}
+    pictures: dict[str, bytes] = {}
+    for name, entry in ENTRIES.items():
+        file = RESULTS / f"{entry.name or name}.json"
+        if not file.exists():
+            texts[name] = f"*Not measured yet:* `{entry.command}`"
+            continue
+        report: Report = json.loads(file.read_text())
+        texts[name] = entry.tables(report) + ("" if entry.name else f"\n\n{facts(report)}")
+        if entry.picture:
+            draw, about = entry.picture
+            pictures[f"{name}.svg"] = draw(report)
+            texts[name] = f"![{about}](assets/results/{name}.svg)\n\n{texts[name]}"
+    return texts, pictures
+
+
+def facts(report: Report) -> str:
+    """How it was measured: command, seeds, time and machine."""
+    seeds = sorted({len({row["seed"] for row in rows}) for rows in _by_point(report)}, reverse=True)
+    counts = " or ".join(map(str, seeds)) + (" seeds" if seeds != [1] else " seed")
+    seconds, machine = report["seconds"], report["machine"]
+    minutes = "some time" if seconds is None else f"{max(1, seconds / 60):,.0f} minutes"
+    where = f"{machine['processor']}, {machine['cores']} cores, torch {machine['torch']}"
+    return f"`{report['command']}`: {counts}, {minutes} on the clock; {where}."
+
+
+def _by_point(report: Report) -> list[list[dict[str, Any]]]:
+    points = dict.fromkeys(row.get("point") for row in report["results"])
+    return [[row for row in report["results"] if row.get("point") == point] for point in points]
+
+
+def main() -> None:
+    texts, pictures = parts()
+    PAGE.write_text(place(PAGE.read_text(), texts, "results"))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name, data in pictures.items():
+        (PICTURES / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
