@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 
 from pipeline.models import pick_device
-from pipeline.plan.costs import Plan
+from pipeline.plan.costs import SECONDS, WORKERS, Plan
 from pipeline.plan.growing import Growing
 from pipeline.plan.pilot import run_evaluation
 from pipeline.plan.whole import Whole
@@ -19,10 +19,6 @@ from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
 from pipeline.work.training import segment_steps
 from schemas.config import Config
-
-WORKERS = (1, 4, 16)
-SECONDS = 30.0
-"""Of measuring, about."""
 
 _HERE = ("threads", "processes")
 """Runners whose workers see a directory of this machine."""

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
-from pipeline.plan import Plan, StagePlan, plan
+from pipeline.plan.costs import Plan, StagePlan
+from pipeline.plan.plan import plan
 from pipeline.stages import cache, export, mine, train
 from schemas.config import Config
 from schemas.errors import UserError
