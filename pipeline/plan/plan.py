@@ -12,7 +12,6 @@ import torch
 from pipeline.models import pick_device
 from pipeline.plan.costs import SECONDS, WORKERS, Plan
 from pipeline.plan.growing import Growing
-from pipeline.plan.pilot import run_evaluation
 from pipeline.plan.whole import Whole
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
@@ -56,8 +55,7 @@ def plan(
             stages.append(whole.mine())
         stages += [whole.export(), whole.train()]
         if config.data.eval is not None:
-            progress.say("plan: evaluate")
-            stages.append(whole.evaluate(*run_evaluation(config, seconds / 10)))
+            stages.append(whole.evaluate(growing.evaluation(pilot, seconds / 10)))
     return Plan(
         stages=stages,
         device=str(pick_device(config.run.device)),
