@@ -19,7 +19,7 @@ import reading
 import streaming
 import training_speed
 from comparison import Result
-from scale.tables import markdown, place
+from timing import markdown, place
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
