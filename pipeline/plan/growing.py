@@ -78,13 +78,14 @@ class Growing:
 
     def evaluation(self, pilot: Pilot, seconds: float) -> Evaluation:
         """Evaluate on the first held-out samples, on more where these took less than `seconds`."""
-        samples = pilot.size.samples
+        samples, fixed = pilot.size.samples, 0.0
         while True:
             self._progress.say(f"plan: evaluate on {samples:,} samples")
             found = run_evaluation(pilot, samples)
+            fixed = max(fixed, found.fixed)  # of the first one, as a run has only one, which imports what it needs
             grown = min(_more(found.samples, _work(found.run, (EVALUATED,)), seconds), found.held_out)
             if grown < 2 * found.samples:
-                return found
+                return replace(found, fixed=fixed)
             samples = grown
 
     def _config_of(self, size: Size) -> Config:

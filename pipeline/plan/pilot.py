@@ -142,12 +142,14 @@ class Evaluation:
         samples: how many those were.
         held_out: how many there are.
         run: what it took.
+        fixed: seconds outside its tasks, at the most that evaluations took.
         made: its manifest.
     """
 
     samples: int
     held_out: int
     run: StageRun
+    fixed: float
     made: Manifest
 
 
@@ -157,7 +159,7 @@ def run_evaluation(pilot: Pilot, count: int) -> Evaluation:
     everything = open_samples(config, "eval")
     part = everything.first(count)
     _, run = watched(lambda progress: evaluate(config, samples=part, output=output, progress=progress))
-    return Evaluation(part.size, everything.size, run, read_manifest(output, None))
+    return Evaluation(part.size, everything.size, run, run.fixed, read_manifest(output, None))
 
 
 def _mined_only(config: Config, runner: Runner) -> Manifest:

@@ -116,7 +116,7 @@ class Whole:
     def evaluate(self, found: Evaluation) -> StagePlan:
         """Every held-out sample is asked about, and the data set is looked through for examples."""
         run, samples = found.run, found.held_out
-        seconds = run.fixed + samples / max(run.tracks[EVALUATED].rate(after=1), 1e-9)
+        seconds = found.fixed + samples / max(run.tracks[EVALUATED].rate(after=1), 1e-9)
         if (looked := run.tracks.get(EXAMPLES)) and looked.marks:
             each = _per_sample(self.pilot.dataset)
             most = min(SCANNED, SCANNED_BYTES / max(each, 1), self._own + self.config.run.rounds * self.mined)
