@@ -7,7 +7,7 @@ made for the state that was looked at; where somebody else's comes first, the hu
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.progress import Task
@@ -70,7 +70,7 @@ class Repository:
         """
         blobs = {entry.path: _blob(source, entry, task) for entry in manifest.files}
         entry = FileEntry(path=MANIFEST, bytes=len(packed), sha256=sha256(packed))
-        blobs[MANIFEST] = _git_id(packed)
+        blobs[MANIFEST] = _git_id(len(packed), [packed])
         wanted = [*manifest.files, entry]
         missing, old = self._missing(wanted, blobs), target.leftover()
         if missing or old:
@@ -112,20 +112,14 @@ class Repository:
 
 def _blob(source: Folder, entry: FileEntry, task: Task) -> str:
     """Git's id of a file that is as the manifest promises."""
-    digest = _git_digest(entry.bytes)
-    for block in checked_blocks(source, entry, task.advance):
+    return _git_id(entry.bytes, checked_blocks(source, entry, task.advance))
+
+
+def _git_id(size: int, blocks: Iterable[bytes]) -> str:
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    for block in blocks:
         digest.update(block)
     return digest.hexdigest()
-
-
-def _git_id(data: bytes) -> str:
-    digest = _git_digest(len(data))
-    digest.update(data)
-    return digest.hexdigest()
-
-
-def _git_digest(size: int) -> Any:
-    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def _is(info: dict[str, Any] | None, entry: FileEntry, blob: str) -> bool:
