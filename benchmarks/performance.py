@@ -1,4 +1,4 @@
-"""Puts what the speed benchmarks have measured into docs/performance.md.
+"""Puts what the speed benchmarks have measured into docs/performance.md, and how far the plan is off into its how-to.
 
 python benchmarks/performance.py
 """
@@ -9,34 +9,42 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aims
 import bf16_quality
 import climb_speed
+import decoding
 import end_to_end
 import growth
 import logit_codecs
 import plan_error
 import reading
+import start_up
 import streaming
 import training_speed
 from comparison import Result
-from scale.tables import markdown, place
+from timing import markdown, place
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "performance.md"
+PLAN = ROOT / "docs" / "how-to" / "plan.md"
+ON_PLAN = "plan-aims"
+"""What is said on the page PLAN, too."""
 
 
 def tables() -> dict[str, str]:
     """Name in docs/performance.md -> Markdown."""
     climb, codecs, shards, stages = (_read(name) for name in ("climb_speed", "logit_codecs", "reading", "end_to_end"))
     training, streamed, plan = (_read(name) for name in ("training_speed", "streaming", "plan_error"))
-    bf16, larger = _read("bf16_quality"), _read("growth")
+    bf16, larger, decoded, begun = (_read(name) for name in ("bf16_quality", "growth", "decoding", "start_up"))
     costs = growth.from_json(larger["stages"])
     made = {
         "climb": climb_speed.rows(climb["seconds"], climb["batch"]),
         "bf16-gaps": bf16_quality.gap_rows([bf16_quality.Gaps(**gap) for gap in bf16["gaps"]]),
         "bf16-students": bf16_quality.student_rows([Result(**result) for result in bf16["students"]]),
         "stages": end_to_end.rows(stages["seconds"], stages["cached"], stages["samples"]),
+        "decoding": decoding.rows(decoded["seconds"], decoded["files"]),
+        "start-up": start_up.rows(start_up.from_json(begun["calls"])),
         "training": training_speed.rows(training["seconds"], training["steps"]),
         "streaming": streaming.rows(streamed["runs"]),
         **{what: reading.rows(what, shards[what], shards["samples"]) for what in ("reading", "writing")},
@@ -45,12 +53,31 @@ def tables() -> dict[str, str]:
         "plan": plan_error.rows(plan),
         "codecs": logit_codecs.rows(codecs["classes"]),
     }
+    aimed = {
+        "climb": aims.of_climb(climb),
+        "stages": aims.of_stages(stages),
+        "training": aims.of_training(training),
+        "streaming": aims.of_streaming(streamed),
+        "shards": aims.of_shards(shards),
+        "growth": aims.of_growth(costs),
+        "plan": aims.of_plan(plan),
+    }
     machines = {
         **{"climb": climb, "codecs": codecs, "shards": shards, "stages": stages, "training": training},
         **{"streaming": streamed, "bf16": bf16, "growth": larger, "plan": plan},
+        **{"decoding": decoded, "start-up": begun},
     }
     found = {name: markdown(heads, lines) for name, (heads, *lines) in made.items()}
+    found |= {f"{name}-aims": aims.lines(of) for name, of in aimed.items()}
+    found["stages-samples"] = f"{stages['cached']:,} images are cached, {stages['samples']:,} are climbed from."
     return found | {f"{name}-machine": _machine(report["machine"]) for name, report in machines.items()}
+
+
+def pages() -> dict[Path, str]:
+    """What each page has to be."""
+    found = tables()
+    on_plan = {ON_PLAN: found[ON_PLAN]}
+    return {page: place(page.read_text(), of, "performance") for page, of in ((PAGE, found), (PLAN, on_plan))}
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -67,4 +94,5 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(place(PAGE.read_text(), tables(), "performance"))
+    for page, text in pages().items():
+        page.write_text(text)

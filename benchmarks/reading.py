@@ -5,17 +5,15 @@
 
 Reading is one epoch of shuffled batches as a training takes them: float images, fp16 logits as float32, labels. What a
 library does once, such as litdata's own copy of the data or the Arrow cache of datasets, is done before and not
-counted. All read in one process. Writing is from pixels and logits in memory to shards on disk; ours hashes every file
-and writes the manifest, too. Decoding is of plain PNGs, from bytes in memory to pixels. Times are taken in turn, and
-what is shown are medians and their ratios.
-Writes benchmarks/results/reading.json, which `python benchmarks/performance.py` puts into docs/performance.md.
+counted. All read in one process. Of writing see writing.py. Times are taken in turn, and what is shown are medians
+and their ratios. Writes benchmarks/results/reading.json, which `python benchmarks/performance.py` puts into
+docs/performance.md.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,25 +26,21 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from images import smooth_png, write_source
+from images import write_source
 from PIL import Image
 from timing import Seconds, in_turn, machine, ratio, save, show
+from writing import SHARD, measure_writing
 
-from pipeline.artifacts.artifact import Artifact
-from pipeline.artifacts.units import File, Made
 from pipeline.datasets import open_dataset
 from pipeline.distill.batches import BatchPlan
-from pipeline.kinds.image import ImageKind
 from pipeline.seeds import numpy_generator
 from pipeline.shards.pool import PartsPool
-from pipeline.shards.rows import RowFormat, Rows
 from pipeline.stages import cache, export
 from schemas.config import Config, parse_config
 from schemas.registry import FORMATS
 
 RESULT = Path(__file__).parent / "results" / "reading.json"
-BATCH, SHARD = 256, 2000
-SIZES = {"28x28 grey": (28, 28), "32x32 RGB": (32, 32, 3), "64x64 RGB": (64, 64, 3), "224x224 RGB": (224, 224, 3)}
+BATCH = 256
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -137,42 +131,6 @@ def write_litdata(parquet: Path, folder: Path) -> None:
     writer.merge()
 
 
-def write_bpkd(rows: RowFormat, samples: Rows, format: str, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    writer, count = FORMATS.build(format), len(samples)
-    with Artifact(str(folder), "dataset", {}) as artifact:
-        target, units = artifact.target(), []
-        for start in range(0, count, SHARD):
-            piece = _slice(samples, start, start + SHARD)
-            name = f"train-{start // SHARD:05d}-of-{-(-count // SHARD):05d}.{writer.suffix}"
-            made = target.write(Made([File(name, writer.write(rows.encode(piece), rows), samples=len(piece))]))
-            artifact.commit(name, made.files)
-            units.append(name)
-        artifact.finish(units)
-
-
-def write_shards(samples: Rows, folder: Path) -> None:
-    import webdataset
-
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    with webdataset.ShardWriter(str(folder / "train-%05d.tar"), maxcount=SHARD, verbose=0) as sink:
-        for index, key in enumerate(samples.keys):
-            logits = np.asarray(samples.logits[index], np.float16)  # type: ignore[index]
-            fields = {
-                "origin": "source",
-                "parent_key": "",
-                "round": 0,
-                "gap_before": -1.0,
-                "gap_after": -1.0,
-                "steps": 0,
-            }
-            image = Image.fromarray(samples.stored[index][0])
-            sink.write(
-                {"__key__": key, "png": image, "cls": int(samples.labels[index]), "teacher.npy": logits, "json": fields}
-            )
-
-
 def consume(batches: Callable[[], Iterator[Batch]], samples: int) -> None:
     """Go through an epoch, and see that it is one."""
     found, values = 0, 0.0
@@ -199,35 +157,7 @@ def measure(folder: Path, samples: int, rounds: int) -> dict[str, Seconds]:
         write_litdata(made["parquet"], folder / "litdata")
         readers["litdata"] = partial(with_litdata, folder / "litdata")
     reading = in_turn({name: partial(consume, reader, samples) for name, reader in readers.items()}, rounds)
-    dataset = open_dataset(str(made["parquet"]))
-    rows = _joined([part.rows() for part in dataset.parts])
-    writing = in_turn(
-        {
-            "bpkd, webdataset": partial(write_bpkd, dataset.rows, rows, "webdataset", folder / "written"),
-            "bpkd, parquet": partial(write_bpkd, dataset.rows, rows, "parquet", folder / "written"),
-            "webdataset.ShardWriter": partial(write_shards, rows, folder / "shards"),
-        },
-        rounds,
-    )
-    return {"reading": reading, "writing": writing}
-
-
-def measure_decoding(files: int, rounds: int) -> dict[str, Seconds]:
-    """PNGs to pixels, one by one as Pillow does it, and many at once."""
-    kind, generator, found = ImageKind(), np.random.default_rng(0), {}
-    for name, size in SIZES.items():
-        pngs = [smooth_png(image) for image in generator.integers(0, 256, (files, *size), np.uint8)]
-        shape = kind.decode(pngs[0]).shape
-        calls = {"Pillow": partial(map, kind.decode, pngs), "bpkd": partial(kind.decode_all, pngs, shape)}
-        found[name] = in_turn({way: partial(lambda call: list(call()), call) for way, call in calls.items()}, rounds)
-    return found
-
-
-def decoding_rows(found: dict[str, Seconds], files: int) -> Iterator[list[str]]:
-    """Heads, and what is shown of every size."""
-    yield ["decoding a PNG", "µs", "µs with Pillow"]
-    for name, seconds in found.items():
-        yield [name, *(f"{statistics.median(seconds[way]) / files * 1e6:,.0f}" for way in ("bpkd", "Pillow"))]
+    return {"reading": reading, "writing": measure_writing(made["parquet"], folder, rounds)}
 
 
 def rows(what: str, seconds: Seconds, samples: int) -> Iterator[list[str]]:
@@ -249,21 +179,6 @@ def _collated(samples: list[Batch]) -> Batch:
     return torch.stack(images), torch.stack(logits), torch.stack(labels)
 
 
-def _slice(rows: Rows, start: int, stop: int) -> Rows:
-    place = slice(start, stop)
-    return Rows(rows.keys[place], *(getattr(rows, name)[place] for name in ("stored", "labels", "logits", "is_source")))
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    return Rows(
-        [key for part in parts for key in part.keys],
-        np.concatenate([part.stored for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        torch.cat([part.logits for part in parts]),  # type: ignore[misc]
-        np.concatenate([part.is_source for part in parts]),
-    )
-
-
 @click.command(help=(__doc__ or "").splitlines()[0])
 @click.option("--samples", default=20_000, show_default=True)
 @click.option("--rounds", default=5, show_default=True)
@@ -273,8 +188,6 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     samples, rounds = (600, 1) if quick else (samples, rounds)
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, Any] = measure(Path(folder), samples, rounds)
-    files = samples // 20
-    found["decoding"] = measure_decoding(files, rounds)
     report = {
         "machine": machine("webdataset", "datasets", *(["litdata"] if find_spec("litdata") else [])),
         "samples": samples,
@@ -283,7 +196,6 @@ def main(samples: int, rounds: int, quick: bool, output: Path) -> None:
     save(output, report)
     for what in ("reading", "writing"):
         show(rows(what, found[what], samples))
-    show(decoding_rows(found["decoding"], files))
 
 
 if __name__ == "__main__":

@@ -84,12 +84,12 @@ def rows(found: dict[str, dict[str, list[dict[str, float]]]]) -> Iterator[list[s
     yield ["student", "data set", "windows", "waits", "steps/s", "of from memory"]
     for student, ways in found.items():
         for way, runs in ways.items():
-            windows, waiting = _median(runs, "windows"), _median(runs, "waiting")
-            speed, base = (_median(ways[name], "steps_per_second") for name in (way, "from memory"))
+            windows, waiting = median(runs, "windows"), median(runs, "waiting")
+            speed, base = (median(ways[name], "steps_per_second") for name in (way, "from memory"))
             yield [student, way, f"{windows:.0f}", f"{waiting:.1%}", f"{speed:,.0f}", f"{speed / base:.0%}"]
 
 
-def _median(runs: list[dict[str, float]], figure: str) -> float:
+def median(runs: list[dict[str, float]], figure: str) -> float:
     return statistics.median(run[figure] for run in runs)
 
 

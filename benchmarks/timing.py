@@ -107,6 +107,23 @@ def show(rows: Iterable[Sequence[str]], title: str | None = None) -> None:
     Console().print(table)
 
 
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The same as a table of a page."""
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
+
+
+def place(text: str, found: dict[str, str], page: str = "scale") -> str:
+    """The page with each table between its markers."""
+    for name, table in found.items():
+        begin, end = f"<!-- {page}:{name} -->\n", f"<!-- /{page}:{name} -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"no one place for the table {name}")
+        head, rest = text.split(begin)
+        text = head + begin + table + "\n" + end + rest.partition(end)[2]
+    return text
+
+
 def machine(*packages: str) -> dict[str, Any]:
     """What a measurement depends on: the machine, its threads, and versions."""
     import torch

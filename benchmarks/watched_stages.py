@@ -18,7 +18,13 @@ from pipeline.runners.base import make_runner
 from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.config import load_config
 
-FOLDERS = {"cache": "teacher-logits", "mine": "round-*", "export": "dataset", "train": "student"}
+FOLDERS = {
+    "cache": "teacher-logits",
+    "mine": "round-*",
+    "export": "dataset",
+    "train": "student",
+    "evaluate": "evaluation",
+}
 
 
 def main(path: str) -> None:

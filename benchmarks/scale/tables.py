@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from timing import markdown, place
+
 from scale.constants import Constants
 from scale.plan import LATENCY
 from scale.project import projections
+
+__all__ = ["MISSING", "markdown", "place", "tables"]
 
 MISSING = "*Not measured yet: `python benchmarks/scale/device.py` on a machine with a GPU.*"
 
@@ -22,17 +26,6 @@ def tables(report: dict[str, Any], device: dict[str, Any] | None) -> dict[str, s
     projected = projections(constants, device)
     views = (devices(device, projected), *(view(projected["runs"]) for view in (cost, storage, load)))
     return {**found, **dict(zip(names, (*views, limitmarkdown(projected["limits"])), strict=True))}
-
-
-def place(text: str, found: dict[str, str], page: str = "scale") -> str:
-    """The page with each table between its markers."""
-    for name, table in found.items():
-        begin, end = f"<!-- {page}:{name} -->\n", f"<!-- /{page}:{name} -->"
-        if text.count(begin) != 1 or text.count(end) != 1:
-            raise ValueError(f"no one place for the table {name}")
-        head, rest = text.split(begin)
-        text = head + begin + table + "\n" + end + rest.partition(end)[2]
-    return text
 
 
 def compared(report: dict[str, Any]) -> str:
@@ -157,11 +150,6 @@ def _task(constants: Constants) -> str:
 
 def _heads(runs: Sequence[dict[str, Any]]) -> list[str]:
     return ["", *(f"{_count(run['samples'])} samples" for run in runs)]
-
-
-def markdown(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in rows)])
 
 
 def _gpus(count: int) -> str:

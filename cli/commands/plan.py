@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,11 +11,9 @@ from cli.durations import duration, rough_duration
 from cli.facts import counted, print_table
 from cli.options import example, reads_config
 from cli.results import print_json
+from pipeline.plan.costs import SECONDS, WORKERS, Plan
 from pipeline.progress import Progress
 from schemas.config import Config
-
-if TYPE_CHECKING:  # brings torch with it
-    from pipeline.plan import Plan
 
 _NOTES = (
     "Runs all stages on the first samples, in a temporary directory, and works out the rest; the run's own directory "
@@ -36,15 +34,20 @@ def _counts(ctx: click.Context, option: click.Parameter, given: str) -> tuple[in
 
 @click.command(epilog=example("bpkd plan config.toml", "bpkd plan config.toml --workers 1,16", notes=_NOTES))
 @click.option(
-    "--workers", default="1,4,16", show_default=True, callback=_counts, metavar="N,N,...", help="For how many."
+    "--workers",
+    default=",".join(map(str, WORKERS)),
+    show_default=True,
+    callback=_counts,
+    metavar="N,N,...",
+    help="For how many.",
 )
 @click.option(
-    "--seconds", default=30.0, show_default=True, type=click.FloatRange(min=0), help="How long to measure, about."
+    "--seconds", default=SECONDS, show_default=True, type=click.FloatRange(min=0), help="How long to measure, about."
 )
 @reads_config
 def plan(config: Config, progress: Progress, as_json: bool, workers: tuple[int, ...], seconds: float) -> None:
     """Measure a few batches of each stage of CONFIG and tell what the whole run takes."""
-    from pipeline.plan import plan as work_out
+    from pipeline.plan.plan import plan as work_out
 
     found = work_out(config, workers=workers, seconds=seconds, progress=progress)
     if as_json:

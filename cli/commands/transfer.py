@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from cli.facts import counted
@@ -11,7 +13,8 @@ from cli.settings import Settings
 
 _NOTES = (
     "Every file is checked against the manifest as it is read, and read back where it went to a remote store. The "
-    "manifest comes last, so that nobody sees half a data set. What is there already is not sent again: run the same "
+    "manifest comes last, so that nobody sees half a data set; in a repository of the Hugging Face hub "
+    "(hf://datasets/NAME/SET) all of it is one commit. What is there already is not sent again: run the same "
     "command again after an interruption."
 )
 
@@ -40,6 +43,8 @@ def _transfer(name: str, text: str, source: str, target: str, *examples: str) ->
         settings = ctx.ensure_object(Settings)
         settings.resumes = True
         progress = make_progress(quiet=settings.quiet)
+        if settings.quiet:
+            os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when the hub's client is imported
         done = transfer(source, target, jobs=jobs, replace=replace, progress=progress)
         if as_json:
             sent = {"files": done.sent, "bytes": done.sent_bytes}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.facts import counted
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
@@ -66,12 +67,12 @@ def _print_lines(verdict: Verdict) -> None:
     again = verdict.relabelled
     if again:
         allowed = f"differ by {again.difference:.3g} where {again.allowed:.3g} is allowed"
-        click.echo(f"teacher: {_count(again.samples, 'sample')} labelled again, logits {allowed}")
+        click.echo(f"teacher: {counted(again.samples, 'sample')} labelled again, logits {allowed}")
     if verdict.ok:
-        sizes = [_count(verdict.files, "file"), *([_count(verdict.samples, "sample")] if verdict.samples else [])]
+        sizes = [counted(verdict.files, "file"), *([counted(verdict.samples, "sample")] if verdict.samples else [])]
         click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}{_artifacts(verdict.artifacts)}")
     else:
-        click.echo(_count(len(verdict.problems) + verdict.more, "problem"))
+        click.echo(counted(len(verdict.problems) + verdict.more, "problem"))
 
 
 def _artifacts(names: list[str]) -> str:
@@ -79,7 +80,3 @@ def _artifacts(names: list[str]) -> str:
     counts = Counter(names)
     listed = ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
     return f" in {listed}" if len(names) > 1 else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.datasets.dataset import Dataset
 from pipeline.shards.origins import AUXILIARY, SOURCE
+from pipeline.shards.parts import FilePart
 
 Item = TypeVar("Item")
 
@@ -36,13 +37,7 @@ def choose_pairs(dataset: Dataset) -> pa.Table:
         UserError: a shard is not what the manifest promises.
         BpkdError: a shard is missing or damaged.
     """
-    parts, seen, size = [], 0, 0
-    for part in dataset.parts:
-        if seen >= SCANNED or size >= SCANNED_BYTES:
-            break
-        parts.append(part)
-        seen += part.samples
-        size += part.promised.entry.bytes
+    parts = scanned(dataset)
     batches = [batch for part in parts for batch in part.columns(_COLUMNS)]
     known = pa.Table.from_batches(batches) if batches else None
     keys = _chosen(known) if known is not None else {}
@@ -53,6 +48,18 @@ def choose_pairs(dataset: Dataset) -> pa.Table:
     found = pa.concat_tables(rows) if rows else dataset.rows.schema.empty_table()
     order = np.argsort([keys[key] for key in found["key"].to_pylist()], kind="stable")
     return found.take(pa.array(order, pa.int64()))
+
+
+def scanned(dataset: Dataset) -> list[FilePart]:
+    """The shards in which samples are looked for, which takes time."""
+    parts, seen, size = [], 0, 0
+    for part in dataset.parts:
+        if seen >= SCANNED or size >= SCANNED_BYTES:
+            break
+        parts.append(part)
+        seen += part.samples
+        size += part.promised.entry.bytes
+    return parts
 
 
 def with_answers(pairs: pa.Table, student: npt.NDArray[np.float32]) -> pa.Table:

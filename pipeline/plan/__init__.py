@@ -1,6 +1,1 @@
-"""What a run takes, before it runs."""
-
-from pipeline.plan.costs import Plan, StagePlan
-from pipeline.plan.plan import SECONDS, WORKERS, plan
-
-__all__ = ["SECONDS", "WORKERS", "Plan", "StagePlan", "plan"]
+"""What a run takes, before it runs: `plan.plan` tells, `costs` works it out, without PyTorch."""

@@ -6,6 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WORKERS = (1, 4, 16)
+"""For how many a plan is worked out, unless others are named."""
+SECONDS = 30.0
+"""Of measuring, about, unless it is said."""
+
 
 @dataclass(frozen=True)
 class Sharded:

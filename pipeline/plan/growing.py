@@ -7,13 +7,16 @@ from dataclasses import replace
 from itertools import count
 
 from pipeline.plan.pilot import (
+    EVALUATED,
     MINED,
     TRAINED,
+    Evaluation,
     Pilot,
     Size,
     StageRun,
     pilot_config,
     run_cache,
+    run_evaluation,
     run_pilot,
 )
 from pipeline.progress import Progress
@@ -72,6 +75,18 @@ class Growing:
             size = grown
             self._progress.say(f"plan: cache on {size.samples:,} samples")
             run = run_cache(self._config_of(size))
+
+    def evaluation(self, pilot: Pilot, seconds: float) -> Evaluation:
+        """Evaluate on the first held-out samples, on more where these took less than `seconds`."""
+        samples, fixed = pilot.size.samples, 0.0
+        while True:
+            self._progress.say(f"plan: evaluate on {samples:,} samples")
+            found = run_evaluation(pilot, samples)
+            fixed = max(fixed, found.fixed)  # of the first one, as a run has only one, which imports what it needs
+            grown = min(_more(found.samples, _work(found.run, (EVALUATED,)), seconds), found.held_out)
+            if grown < 2 * found.samples:
+                return replace(found, fixed=fixed)
+            samples = grown
 
     def _config_of(self, size: Size) -> Config:
         return pilot_config(self._config, next(self._folders), size, self._workers)

@@ -7,17 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import torch
-
-from pipeline.metrics import make_meter
-from pipeline.models import freeze, pick_device
+from pipeline.artifacts.artifact import read_manifest
 from pipeline.plan.watch import Peak, Track, Watch
 from pipeline.progress import Progress
 from pipeline.runners.base import Runner, make_runner
 from pipeline.sources import open_samples
-from pipeline.stages import cache, export, mine, train
-from pipeline.work.answering import answered
-from pipeline.work.setup import open_student, open_teacher
+from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.config import Config
 from schemas.manifest import Manifest
 
@@ -28,6 +23,8 @@ MINED = "round 1 mine"
 OPPONENT = "round 1 train"
 TRAINED = "train"
 EVALUATED = "evaluate"
+EXAMPLES = "examples"
+"""Title of the task that looks through the data set for some."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,7 @@ class Pilot:
     """What the stages took, and left, on the first samples; without rounds nothing is mined.
 
     Attributes:
+        config: of it.
         size: of it.
         workers: of the runner.
         runs: by stage.
@@ -78,6 +76,7 @@ class Pilot:
         mined_only: of the data set without the source; None where the data set is that, or nothing is mined.
     """
 
+    config: Config
     size: Size
     workers: int
     runs: dict[str, StageRun]
@@ -132,39 +131,35 @@ def run_pilot(config: Config, size: Size) -> Pilot:
         if config.run.rounds and config.export.include_source:
             mined_only = _mined_only(config, runner)
     student, runs["train"] = watched(lambda progress: train(config, progress=progress))
-    return Pilot(size, workers, runs, logits, auxiliary, dataset, mined_only, student)
+    return Pilot(config, size, workers, runs, logits, auxiliary, dataset, mined_only, student)
 
 
-def run_evaluation(config: Config, seconds: float) -> tuple[int, StageRun]:
-    """The student's measuring on the first held-out samples, which takes no finished training.
+@dataclass(frozen=True)
+class Evaluation:
+    """What evaluate took, and left, on the first held-out samples.
 
-    Args:
-        config: of the whole run; `data.eval` is set.
-        seconds: to spend, once everything is open.
-
-    Returns:
-        How many held-out samples there are, and what it took.
+    Attributes:
+        samples: how many those were.
+        held_out: how many there are.
+        run: what it took.
+        fixed: seconds outside its tasks, at the most that evaluations took.
+        made: its manifest.
     """
 
-    def measure(progress: Progress) -> int:
-        device = pick_device(config.run.device)
-        samples = open_samples(config, "eval")
-        samples.fingerprint()
-        teacher, width = open_teacher(config, samples, device)
-        student = freeze(open_student(config, samples.kind, samples.shape, width, device))
-        meter = make_meter(config.data.task, width, config.data.metrics)
-        with progress.task(EVALUATED, samples.size) as task:
-            began = time.perf_counter()
-            for number, (chunk, block, outputs) in enumerate(answered(config, samples, (teacher, student), width)):
-                if outputs:
-                    expected, got = outputs
-                    meter.update(expected, got, torch.from_numpy(block.labels))
-                task.advance(len(chunk))
-                if number and time.perf_counter() - began > seconds:
-                    break
-        return samples.size
+    samples: int
+    held_out: int
+    run: StageRun
+    fixed: float
+    made: Manifest
 
-    return watched(measure)
+
+def run_evaluation(pilot: Pilot, count: int) -> Evaluation:
+    """Evaluate the student of a pilot on the first `count` held-out samples; `data.eval` is set."""
+    config, output = pilot.config, f"{pilot.config.output}/evaluation-{count}"
+    everything = open_samples(config, "eval")
+    part = everything.first(count)
+    _, run = watched(lambda progress: evaluate(config, samples=part, output=output, progress=progress))
+    return Evaluation(part.size, everything.size, run, run.fixed, read_manifest(output, None))
 
 
 def _mined_only(config: Config, runner: Runner) -> Manifest:

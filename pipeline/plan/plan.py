@@ -10,19 +10,14 @@ from collections.abc import Iterator
 import torch
 
 from pipeline.models import pick_device
-from pipeline.plan.costs import Plan
+from pipeline.plan.costs import SECONDS, WORKERS, Plan
 from pipeline.plan.growing import Growing
-from pipeline.plan.pilot import run_evaluation
 from pipeline.plan.whole import Whole
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
 from pipeline.work.training import segment_steps
 from schemas.config import Config
-
-WORKERS = (1, 4, 16)
-SECONDS = 30.0
-"""Of measuring, about."""
 
 _HERE = ("threads", "processes")
 """Runners whose workers see a directory of this machine."""
@@ -60,8 +55,7 @@ def plan(
             stages.append(whole.mine())
         stages += [whole.export(), whole.train()]
         if config.data.eval is not None:
-            progress.say("plan: evaluate")
-            stages.append(whole.evaluate(*run_evaluation(config, seconds / 10)))
+            stages.append(whole.evaluate(growing.evaluation(pilot, seconds / 10)))
     return Plan(
         stages=stages,
         device=str(pick_device(config.run.device)),

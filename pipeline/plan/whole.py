@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.datasets.dataset import row_format
+from pipeline.datasets.pairs import SCANNED, SCANNED_BYTES
 from pipeline.plan.costs import Sharded, StagePlan, Training
-from pipeline.plan.pilot import EVALUATED, MINED, OPPONENT, TRAINED, Pilot, StageRun
+from pipeline.plan.pilot import EVALUATED, EXAMPLES, MINED, OPPONENT, TRAINED, Evaluation, Pilot, StageRun
 from pipeline.plan.watch import Track
 from pipeline.shards.limits import sample_bytes
 from pipeline.shards.rows import RowFormat
@@ -112,14 +113,20 @@ class Whole:
             seconds=dict.fromkeys(self.workers, run.fixed + seconds),
         )
 
-    def evaluate(self, samples: int, run: StageRun) -> StagePlan:
-        track = run.tracks[EVALUATED]
-        seconds = run.fixed + samples / max(track.rate(after=1), 1e-9)
+    def evaluate(self, found: Evaluation) -> StagePlan:
+        """Every held-out sample is asked about, and the data set is looked through for examples."""
+        run, samples = found.run, found.held_out
+        seconds = found.fixed + samples / max(run.tracks[EVALUATED].rate(after=1), 1e-9)
+        if (looked := run.tracks.get(EXAMPLES)) and looked.marks:
+            each = _per_sample(self.pilot.dataset)
+            most = min(SCANNED, SCANNED_BYTES / max(each, 1), self._own + self.config.run.rounds * self.mined)
+            seconds += looked.seconds * most / max(looked.marks[-1][1], 1)
+        beside = _bytes(found.made) - _sample_bytes(found.made)
         return StagePlan(
             "evaluate",
             samples,
             steps=0,
-            bytes=0,
+            bytes=round(samples * _per_sample(found.made) + beside),
             memory=run.memory,
             device_memory=run.device_memory,
             seconds=dict.fromkeys(self.workers, seconds),

@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import threading
+from bisect import bisect_right
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
-from itertools import chain, groupby, islice
+from itertools import accumulate, chain, groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +71,7 @@ class Samples:
         self._source, self._listing, self._data, self._which = source, listing, data, which
         self._reading = threading.Lock()
         self._labelled = data.labels or which == "eval"
+        self._is_part = False
         self.chunks = list(_chunks(source, data, which))
         self.size = sum(len(chunk) for chunk in self.chunks)
         if not self.size:
@@ -88,6 +91,8 @@ class Samples:
         )
         if self._which == "eval":
             settings |= {"limit": None, "shuffle": False, "labels": True}
+        if self._is_part:
+            settings["first"] = self.size
         files = {
             relative(file, self._listing.root): {"rows": rows, **self._file_fingerprint(file)}
             for file, rows in self._source.sizes()
@@ -111,6 +116,14 @@ class Samples:
         for chunk in self.chunks:
             files.setdefault(relative(chunk.file, self._listing.root), []).append(chunk)
         return files
+
+    def first(self, count: int) -> Samples:
+        """The same source, but no more than its first chunks that have `count` samples together, or one chunk."""
+        part, sizes = copy(self), accumulate(map(len, self.chunks))
+        part.chunks = self.chunks[: max(bisect_right(list(sizes), count), 1)]
+        part.size = sum(map(len, part.chunks))
+        part._is_part = True
+        return part
 
     def check_keys(self) -> None:
         """Make sure that no key comes twice; holds 8 bytes per key.

@@ -15,7 +15,7 @@ from pipeline.artifacts.artifact import Artifact, read_manifest
 from pipeline.artifacts.identity import identity, require_same
 from pipeline.datasets import Dataset, open_dataset, own_code
 from pipeline.datasets.dataset import rows_spec
-from pipeline.datasets.pairs import choose_pairs, with_answers
+from pipeline.datasets.pairs import choose_pairs, scanned, with_answers
 from pipeline.layout import FIGURES, GALLERY
 from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
@@ -49,6 +49,7 @@ def evaluate(
     *,
     student: str | None = None,
     output: str | None = None,
+    samples: Samples | None = None,
     restart: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, float]:
@@ -58,6 +59,7 @@ def evaluate(
         config: the run; `data.eval` must be set.
         student: URL of a finished training, by default the run's `student`.
         output: URL of the artifact, by default the run's `evaluation`.
+        samples: to measure it on, by default all of `data.eval`.
         restart: measure anew.
         progress: where to report.
 
@@ -78,7 +80,7 @@ def evaluate(
     device = pick_device(config.run.device)
     url = student or layout.student(config.output)
     trained = read_manifest(url, "train CONFIG")
-    samples = open_samples(config, "eval")
+    samples = samples or open_samples(config, "eval")
     teacher, width = open_teacher(config, samples, device)
     model = open_student(config, samples.kind, samples.shape, width, device)
     data = _trained_on(config, trained)
@@ -106,7 +108,7 @@ def evaluate(
                 artifact.abandon()  # an evaluation is not taken up half way, and the mistake is to be mended
                 raise
             files = [*work.files, artifact.write(FIGURES, json.dumps(figures, indent=1).encode())]
-            if data is not None and (gallery := work.gallery(data)) is not None:
+            if data is not None and (gallery := work.gallery(data, progress)) is not None:
                 files.append(gallery)
                 details["gallery"] = rows_spec(data.rows).model_dump(mode="json")
             artifact.commit("result", files, failures)
@@ -162,9 +164,12 @@ class _Measuring:
             progress.say(f"evaluate: {count} cannot be read and do not count; the first: {failures[0].reason}")
         return figures, failures
 
-    def gallery(self, data: Dataset) -> FileEntry | None:
+    def gallery(self, data: Dataset, progress: Progress) -> FileEntry | None:
         """A few of the samples that the student was trained on, with its logits; None where none was mined."""
-        table = choose_pairs(data)
+        known = sum(part.samples for part in scanned(data))
+        with progress.task("examples", known) as task:
+            table = choose_pairs(data)
+            task.advance(known)
         if not table.num_rows:
             return None
         student, size = self._student, self._config.cache.batch_size

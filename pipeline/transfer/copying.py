@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 from pipeline.artifacts.artifact import read_manifest
@@ -12,6 +13,7 @@ from pipeline.progress import Progress, Silent, Task
 from pipeline.storage import Folder, shown
 from pipeline.transfer.blocks import Damaged, checked_blocks, has
 from pipeline.transfer.crew import Stop, at_once
+from pipeline.transfer.hub import Repository, is_repository
 from pipeline.transfer.target import Target
 from schemas.errors import BpkdError, UserError
 from schemas.manifest import MANIFEST, FileEntry, Manifest, unpack
@@ -50,7 +52,8 @@ def transfer(
     """Copy what a manifest lists, and the manifest last, so that a reader never sees half of it.
 
     Every file's size and sha256 are checked as it is read. A local file is then written in blocks under a temporary
-    name and renamed; a remote one is put at once, which holds it in memory (`MEMORY` for all), and read back.
+    name and renamed; a remote one is put at once, which holds it in memory (`MEMORY` for all), and read back. In a
+    repository of the Hugging Face hub all of it is one commit, see `pipeline.transfer.hub`.
     Interrupted, it goes on when called again: a file at the target with the right size and sha256 is not sent again.
 
     Args:
@@ -67,13 +70,24 @@ def transfer(
     """
     progress = progress or Silent()
     source = Folder(source_url)
+    if is_repository(target_url) and source.local is None:  # from where its files are sent
+        with TemporaryDirectory(prefix="bpkd-push-") as folder:
+            transfer(source_url, folder, jobs=jobs, progress=progress)
+            return transfer(folder, target_url, jobs=jobs, replace=replace, progress=progress)
     manifest, packed = _read(source)
     target = Target(target_url, manifest, packed)
     target.refuse(source)
-    with target.claimed(replace=replace, say=progress.say):
-        with progress.task("copy", sum(file.bytes for file in manifest.files), unit="bytes") as task:
-            sent = _copy(source, target, manifest.files, jobs, task)
-        target.finish()
+    total = sum(file.bytes for file in manifest.files)
+    if is_repository(target_url):
+        repository = Repository(target_url)
+        target.look(replace)
+        with progress.task("copy", total, unit="bytes") as task:
+            sent = repository.put(source, target, manifest, packed, jobs, task)
+    else:
+        with target.claimed(replace=replace, say=progress.say):
+            with progress.task("copy", total, unit="bytes") as task:
+                sent = _copy(source, target, manifest.files, jobs, task)
+            target.finish()
     everything = {file.path: file.bytes for file in manifest.files}
     return Transferred(
         url=target_url,

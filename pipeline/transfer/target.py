@@ -75,13 +75,13 @@ class Target:
             UserError: it holds something else; it is left as it is.
             BpkdError: another process is at work there.
         """
-        self._look(replace)
+        self.look(replace)
         self._lock = Lock(self.folder, LOCK, say)
         self._lock.acquire()
         patience = None
         try:
             # Once more, as another process may have been at work until now.
-            there = self._look(replace)
+            there = self.look(replace)
             self._mark()
             if there is not None and there != self._packed:
                 self.folder.remove(MANIFEST)
@@ -102,14 +102,25 @@ class Target:
         self._lock.require(surely=True)
         if not self.folder.exists(MANIFEST):
             self.folder.write(MANIFEST, self._packed)
-        kept = {MANIFEST, LOCK, TRANSFER, *self._paths}
-        for name in self.folder.find():
-            if name not in kept and self._known(name) and not _hidden(name):
-                self.folder.remove(name)
+        self.sizes = self.folder.find()
+        for name in self.leftover():
+            self.folder.remove(name)
         self.folder.remove(TRANSFER)
 
-    def _look(self, replace: bool) -> bytes | None:
-        """Find out which files are there, and which of them may be touched; returns the manifest that is there."""
+    def leftover(self) -> list[str]:
+        """Files of an artifact before this one, where they were looked at last."""
+        kept = {MANIFEST, LOCK, TRANSFER, *self._paths}
+        return [name for name in self.sizes if name not in kept and self._known(name) and not _hidden(name)]
+
+    def look(self, replace: bool) -> bytes | None:
+        """Find out which files are there, and which of them may be touched; returns the manifest that is there.
+
+        Args:
+            replace: it may hold another artifact.
+
+        Raises:
+            UserError: it holds something else.
+        """
         self.sizes = self.folder.find()
         self._ours = self._marked()
         there = self.folder.read(MANIFEST) if MANIFEST in self.sizes else None

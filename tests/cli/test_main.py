@@ -36,6 +36,14 @@ def test_verify_imports_no_torch(write_dataset: Callable[..., None], tmp_path: P
     assert done.stdout.splitlines()[-1] == "0 False"
 
 
+def test_help_of_plan_imports_no_torch() -> None:
+    """Though its defaults are those of the planning itself."""
+    check = "print('torch' in sys.modules)"
+    command = [sys.executable, "-c", SCRIPT + check, "plan", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_help_lists_every_command(bpkd: Any) -> None:
     said = bpkd("--help")
     assert said.code == 0

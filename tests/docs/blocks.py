@@ -24,8 +24,11 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+import click
 
 from cli.main import bpkd, main
 from cli.settings import Settings
@@ -93,6 +96,21 @@ def bpkd_calls(block: Block) -> list[list[str]]:
             if (starts and all("=" in word for word in command[: starts[0]])) or "$(which bpkd)" in command:
                 calls.append(command[starts[0] + 1 :])
     return calls
+
+
+def script_calls(block: Block) -> list[list[str]]:
+    """The words after `python` of every call of a file of this repository."""
+    calls = (shlex.split(line, comments=True) for line in lines(block))
+    return [words[1:] for words in calls if words[0] == "python" and words[1].endswith(".py")]
+
+
+def check_script(arguments: list[str]) -> None:
+    """Make sure that a file is there and, of a benchmark, that it takes the options."""
+    path = ROOT / arguments[0]
+    assert path.is_file(), f"{arguments[0]} is not there"
+    if path.parent.name == "benchmarks" and "main" in (module := vars(import_module(path.stem))):
+        assert isinstance(module["main"], click.Command)
+        module["main"].make_context(path.name, arguments[1:])
 
 
 def _split(words: list[str]) -> Iterator[list[str]]:

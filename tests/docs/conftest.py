@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.blocks import ROOT
+
+
+@pytest.fixture
+def bucket(s3: Any) -> None:
+    """The S3 bucket that pages call `bucket`."""
+    urllib.request.urlopen(urllib.request.Request(f"{s3.address}/bucket", method="PUT")).close()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,19 @@ import click
 import pytest
 
 from schemas.errors import UserError
-from tests.docs.blocks import PAGES, ROOT, RUN, Block, Place, blocks, bpkd_calls, check_call, check_config
+from tests.docs.blocks import (
+    PAGES,
+    ROOT,
+    RUN,
+    Block,
+    Place,
+    blocks,
+    bpkd_calls,
+    check_call,
+    check_config,
+    check_script,
+    script_calls,
+)
 
 LANGUAGES = {"sh", "console", "python", "toml", "csv", "text"}
 
@@ -23,6 +35,15 @@ def test_commands_parse(page: Path) -> None:
                 check_call(call)
             except click.UsageError as error:
                 pytest.fail(f"{block}: bpkd {' '.join(call)}: {error.format_message()}")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "docs" / "scale.md"])
+def test_scripts_are_there_and_take_their_options(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    calls = [call for block in blocks(page) if block.language == "sh" for call in script_calls(block)]
+    assert calls
+    for call in calls:
+        check_script(call)
 
 
 @every_page
@@ -69,6 +90,17 @@ def test_calls_are_found_wherever_they_stand() -> None:
 def test_a_wrong_call_is_refused(call: str) -> None:
     with pytest.raises(click.UsageError):
         check_call(call.split())
+
+
+def test_a_wrong_script_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    assert script_calls(shell("pip install x\npython benchmarks/decoding.py --quick  # fast\n")) == [
+        ["benchmarks/decoding.py", "--quick"]
+    ]
+    with pytest.raises(click.UsageError):
+        check_script(["benchmarks/decoding.py", "--quicker"])
+    with pytest.raises(AssertionError):
+        check_script(["benchmarks/nothing.py"])
 
 
 def test_a_wrong_key_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
-
-
-@pytest.fixture
-def bucket(s3: Any) -> None:
-    """The S3 bucket that pages call `bucket`."""
-    urllib.request.urlopen(urllib.request.Request(f"{s3.address}/bucket", method="PUT")).close()
 
 
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())

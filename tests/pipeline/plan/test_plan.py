@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
-from pipeline.plan import Plan, StagePlan, plan
-from pipeline.stages import cache, export, mine, train
+from pipeline.metrics.classification import ClassificationMeter
+from pipeline.plan.costs import Plan, StagePlan
+from pipeline.plan.plan import plan
+from pipeline.stages import cache, evaluate, export, mine, train
 from schemas.config import Config
 from schemas.errors import UserError
 
@@ -54,6 +59,28 @@ def test_samples_and_steps_are_those_that_the_run_then_has(
     assert stages["evaluate"].samples == 24
     written = sum(file.bytes for file in dataset.files)
     assert stages["export"].bytes == pytest.approx(written, rel=0.35)  # a tar's end, a Parquet's footer
+    evaluate(config)
+    answers = read_manifest(layout.evaluation(config.output), None)
+    written = sum(file.bytes for file in answers.files)
+    assert stages["evaluate"].bytes == pytest.approx(written, rel=0.5)  # a footer for each of the smaller shards
+
+
+def test_evaluate_is_measured_with_all_that_it_does(
+    configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures are computed once, and examples looked for in the whole data set."""
+    config, seconds = configure(), by_stage(plan(configure(), workers=(1,), seconds=0))["evaluate"].seconds[1]
+
+    def slowed(module: ModuleType | type, name: str, taken: float) -> None:
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: (time.sleep(taken), original(*given))[1])
+
+    slowed(sys.modules["pipeline.stages.evaluate"], "choose_pairs", 0.5 + seconds)
+    looked = by_stage(plan(config, workers=(1,), seconds=0))
+    assert looked["evaluate"].seconds[1] > (0.5 + seconds) * 120 / 80  # the data set of the run beside the pilot's
+    monkeypatch.undo()
+    slowed(ClassificationMeter, "compute", 0.5 + seconds)
+    assert by_stage(plan(config, workers=(1,), seconds=0))["evaluate"].seconds[1] > 0.5 + seconds
 
 
 def test_workers_shorten_what_is_done_in_shards(configure: Callable[..., Config]) -> None:

@@ -44,6 +44,17 @@ def test_every_format_gives_the_same_samples(place: Any, write_images: Make, con
     assert json.loads(json.dumps(fingerprint)) == fingerprint
 
 
+def test_the_first_chunks_alone(place: Any, write_images: Make, config: Make) -> None:
+    samples = open_samples(config(train=write_images(place, "parquet"), shard_size=1))
+    for count, size in ((0, 1), (1, 1), (3, 3), (9, 4)):
+        part = samples.first(count)
+        assert (part.size, len(part.chunks)) == (size, size)
+    part = samples.first(2)
+    assert everything(part)[0] == everything(samples)[0][:2]
+    assert part.fingerprint() == {**samples.fingerprint(), "first": 2}
+    assert samples.size == 4
+
+
 @pytest.mark.parametrize("format", ["parquet", "csv", "jsonl"])
 def test_texts_that_are_none_cost_one_sample_each(local: Any, parquet: Make, config: Make, format: str) -> None:
     texts, labels = ["good", None, " ", "fine", "x" * 40_000], ["b", "a", "a", "a", "a"]
