@@ -14,6 +14,7 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from schemas import registry
 from schemas.errors import UserError, clipped
 from schemas.explain import explain
+from schemas.recipes import RECIPES
 from schemas.sections import (
     CacheConfig,
     DataConfig,
@@ -65,8 +66,10 @@ class Config(Section):
             ("train", "loss", "mse" if data.get("task") == "regression" else "kl"),
             *(_TEXT if data.get("kind") == "text" else [("mine", "output", "input")]),
         ]
-        for section, key, default in defaults:
+        for section, key, default in [*_of_recipe(values), *defaults]:
             values = _filled(values, section, key, default)
+        if isinstance(mine := values.get("mine"), dict) and mine.get("opponent") == "fresh":
+            values = _filled(values, "train", "init", "fresh")
         if data.get("kind") == "text" and isinstance(mine := values["mine"], dict):
             # Words are looked for near a word itself; near the end of a climb costs twice as much, for as good ones.
             values = _filled(values, "mine", "steps", 0 if mine.get("output") == "token" else 2)
@@ -96,6 +99,18 @@ class Config(Section):
             raise ValueError(f'mine.output = "{mine.output}" is not for {self.data.kind} data; it takes {takes}')
         if not text and mine.step_rule in ("sentence", "token"):
             raise ValueError(f'mine.step_rule = "{mine.step_rule}" is for text; {self.data.kind} data takes l2 or sign')
+        if mine.step_rule == "smooth" and self.data.kind in ("text", "array"):
+            raise ValueError(f'mine.step_rule = "smooth" blurs images; {self.data.kind} data takes l2')
+        if mine.opponent == "fresh" and self.train.init == "continue":
+            raise ValueError(
+                'train.init = "continue" goes on from the last opponent, which with mine.opponent = "fresh" has had a '
+                'share of the steps only; set train.init = "fresh"'
+            )
+        if mine.opponent == "fresh" and mine.output == "embedding":
+            raise ValueError(
+                'mine.opponent = "fresh" would give the student other token embeddings than those that are perturbed; '
+                'text takes it with mine.output = "token"'
+            )
         if text and mine.start == "mixup":
             raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
         if mine.start in ("cutmix", "crop") and self.data.kind in ("text", "array"):
@@ -198,6 +213,13 @@ def _located(name: str, config: Config) -> str:
     if file == "hf" and Path(config.locate(attribute)).is_dir():
         return f"hf:{config.locate(attribute)}"
     return name
+
+
+def _of_recipe(values: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """What the config's recipe sets, as (section, key, value)."""
+    mine, kind = values.get("mine"), values.get("data", {}).get("kind", "image")
+    found = RECIPES.get(name) if isinstance(mine, dict) and isinstance(name := mine.get("recipe"), str) else None
+    return [("mine", *setting) for setting in found.settings(kind).items()] if found else []
 
 
 def _filled(values: dict[str, Any], section: str, key: str, default: Any) -> dict[str, Any]:

@@ -145,6 +145,7 @@ STEP_RULES = Registry(
     {
         "gradient": "pipeline.mining.steps.gradient:GradientStep",
         "l2": "pipeline.mining.steps.l2:L2Step",
+        "smooth": "pipeline.mining.steps.smooth:SmoothStep",
         "sign": "pipeline.mining.steps.sign:SignStep",
         "adam": "pipeline.mining.steps.adam:AdamStep",
         "sentence": "pipeline.mining.steps.sentence:SentenceStep",

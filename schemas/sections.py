@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from schemas import registry
+from schemas.recipes import RECIPES, check_recipe, told_recipes
 from schemas.registry import Registry
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -174,12 +175,17 @@ class CacheConfig(Section):
 
 
 class MineConfig(Section):
+    recipe: Annotated[str, AfterValidator(check_recipe), WithJsonSchema({"enum": list(RECIPES)})] | None = Field(
+        None, description=f"settings that go together; keys set beside it count more: {told_recipes()}"
+    )
     objective: _named(registry.OBJECTIVES) = Field("l2", description="disagreement that the climb ascends")  # type: ignore[valid-type]
     temperature: Positive = Field(4.0, description="of kl and js")
     step_rule: _named(registry.STEP_RULES) = Field(  # type: ignore[valid-type]
         "l2",
-        description="gradient (the paper's), l2 (normalised), sign, adam; for text also sentence (default), token",
+        description="gradient (the paper's), l2 (normalised), sign, adam; for images also smooth (blurred, then "
+        "normalised); for text also sentence (default), token",
     )
+    step_options: Options = Field(default_factory=dict, description="smooth: sigma, in pixels")
     step_size: Positive = Field(
         0.2,
         description="length of one step in input units (images: [0, 1]; text: mean embedding norms, 0.6 by default)",
@@ -199,6 +205,11 @@ class MineConfig(Section):
     start: _named(registry.STARTS) = Field("sample", description="where a climb starts")  # type: ignore[valid-type]
     start_options: Options = Field(
         default_factory=dict, description="noise: std; mixup, cutmix: alpha; crop: pad, flip, padding"
+    )
+    opponent: Literal["continue", "fresh"] = Field(
+        "continue",
+        description="what a round climbs against: the student as it is so far, or one with new weights, trained for as "
+        "long, so that samples are made for no student in particular",
     )
     climbs: Count = Field(1, description="climbs per source sample and round; more than one needs a random start")
     keep: _named(registry.KEEPS) = Field("all", description="all, grew (gap grew) or top (by gap)")  # type: ignore[valid-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from pipeline.work.mining import MineOpener, MiningSetup, Round, set_up
 from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
 from pipeline.work.reuse import Donor, Rounds, mined_by_base
-from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, require_cache
+from pipeline.work.setup import check_choices, identify_model, leave_device, open_pair, renew_student, require_cache
 from pipeline.work.training import MODEL, load_trained, segment, train_segment, training_settings
 from schemas.config import Config
 from schemas.manifest import MANIFEST, FileEntry, Manifest, ShardReport
@@ -114,7 +114,7 @@ class _Loop:
         return found is not None and found != wanted == {**found, "earlier": wanted["earlier"]}
 
     def opponent(self, round_: int) -> Manifest:
-        """The min step: train the student as it is so far on everything so far."""
+        """The min step: train the student as it is so far, or one with new weights, on everything so far."""
         config, url = self.config, layout.opponent(self.config.output, round_)
         with Artifact(url, "opponent", self.fingerprint, run=config.output, say=self.progress.say) as artifact:
             manifest = artifact.manifest
@@ -127,7 +127,10 @@ class _Loop:
                         "in more than the source"
                     )
                 seed = derive_seed(config.run.seed, "opponent", round_)
-                setup, memory = self.setup, config.train.memory_mb
+                setup, memory, fresh = self.setup, config.train.memory_mb, config.mine.opponent == "fresh"
+                part_of = partial(segment, config, number=round_ - 1, count=config.run.rounds + 1, seed=seed)
+                if fresh:
+                    renew_student(config, setup.student, seed, setup.rows, setup.cache.details["width"])
                 pool = PartsPool(self.parts, setup.rows, memory_mb=memory, seed=seed, device=setup.device)
                 manifest = train_segment(
                     artifact,
@@ -135,12 +138,12 @@ class _Loop:
                     pool,
                     config,
                     setup.rows,
-                    segment(config, pool, round_ - 1, config.run.rounds + 1, seed),
+                    replace(part_of(pool=pool), begin=0.0, end=1.0) if fresh else part_of(pool=pool),
                     labelled=sum(part.labelled for part in self.parts),
                     title=f"round {round_} train",
                     curve=f"round-{round_:02d}",
                     progress=self.progress,
-                    previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 else None,
+                    previous=Folder(layout.opponent(config.output, round_ - 1)) if round_ > 1 and not fresh else None,
                 )
         load_trained(url, self.setup.student)
         return manifest

@@ -60,7 +60,7 @@ def check_choices(config: Config) -> None:
         )
     mine, train = config.mine, config.train
     OBJECTIVES.build(mine.objective, temperature=mine.temperature)
-    STEP_RULES.build(mine.step_rule)
+    STEP_RULES.build(mine.step_rule, mine.step_options)
     STARTS.build(mine.start, mine.start_options)
     KEEPS.load(mine.keep)
     LOSSES.build(train.loss or "kl", train.loss_options, temperature=train.temperature)
@@ -138,6 +138,21 @@ def open_student(config: Config, kind: Kind, shape: tuple[int, ...], width: int,
     if isinstance(student, TextModel) and freezes_embeddings(config):
         token_embedding(student.inner).requires_grad_(False)
     return student
+
+
+def renew_student(config: Config, student: AnyModel, seed: int, rows: RowFormat, width: int) -> None:
+    """Give the student the weights of a new one: where they are random, others for every seed.
+
+    Args:
+        config: `[student]`.
+        student: with the weights of an earlier round; changed in place.
+        seed: of the new weights.
+        rows: of the samples that it takes.
+        width: outputs.
+    """
+    seeded = config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})
+    new = open_model(seeded, "student", rows.kind_, rows.shape, width, student.device)
+    student.load_state_dict(new.state_dict())
 
 
 def open_model(

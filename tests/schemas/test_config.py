@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.config import dump_config, load_config, parse_config
 from schemas.errors import UserError
+from schemas.recipes import RECIPES
 
 MINIMAL: dict[str, Any] = {
     "run": {"output": "runs/a"},
@@ -55,7 +56,13 @@ def complaint(values: dict[str, Any]) -> str:
     [
         ({"foo": 1}, ["unknown key 'foo'", "the top level takes run, data, teacher"]),
         ({"rounds": 1}, ["unknown key 'rounds'", "did you mean 'run.rounds'?"]),
-        ({"mine__stepz": 1}, ["unknown key 'mine.stepz'", "did you mean 'steps'?", "[mine] takes objective"]),
+        ({"mine__stepz": 1}, ["unknown key 'mine.stepz'", "did you mean 'steps'?", "[mine] takes recipe"]),
+        ({"mine__recipe": "shared"}, ["unknown recipe 'shared'", "did you mean 'share'?", "takes paper, share"]),
+        (
+            {"mine__opponent": "fresh", "train__init": "continue"},
+            ['train.init = "continue"', 'set train.init = "fresh"'],
+        ),
+        ({"mine__step_rule": "smooth", "data__kind": "array"}, ["blurs images", "takes l2"]),
         ({"mine__lr": 1}, ["unknown key 'mine.lr'", "did you mean 'train.lr'?"]),
         ({"data__columns__imag": "x"}, ["'data.columns.imag'", "'image'", "[data.columns] takes image, text"]),
         (
@@ -273,3 +280,19 @@ def test_step_rules_of_text_are_for_text(rule: str) -> None:
     with pytest.raises(UserError, match="is for text; image data takes l2 or sign"):
         parse_config(values)
     parse_config({**values, "data": {**values["data"], "kind": "text"}})
+
+
+@pytest.mark.parametrize("kind", ["image", "array", "text"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_sets_what_the_config_leaves_out(recipe: str, kind: str) -> None:
+    config = parse_config(changed(mine__recipe=recipe, data__kind=kind))
+    wanted = RECIPES[recipe].settings(kind)
+    assert {key: getattr(config.mine, key) for key in wanted} == wanted
+
+
+def test_a_key_beside_a_recipe_counts_more(tmp_path: Path) -> None:
+    config = parse_config(changed(mine__recipe="share", mine__steps=7))
+    assert (config.mine.steps, config.mine.start, config.train.init) == (7, "crop", "fresh")
+    file = tmp_path / "resolved.toml"
+    file.write_text(dump_config(config))
+    assert load_config(file).mine == config.mine

@@ -79,7 +79,7 @@ def climb(
         parents,
         start,
         objective=build_objective(mine),
-        step_rule=STEP_RULES.build(mine.step_rule),
+        step_rule=STEP_RULES.build(mine.step_rule, mine.step_options),
         bounds=bounds,
         steps=mine.steps,
         step_size=mine.step_size,

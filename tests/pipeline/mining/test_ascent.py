@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from pipeline.mining import Bounds, Climb, ascend
@@ -16,6 +17,7 @@ from schemas.registry import OBJECTIVES, STEP_RULES
 CASES = [
     ("l2", "gradient", 0.01, {}),
     ("l2", "l2", 0.2, {}),
+    ("l2", "smooth", 0.2, {}),
     ("l2", "sign", 0.02, {}),
     ("l2", "adam", 0.02, {}),
     ("kl", "l2", 0.2, {"temperature": 2.0}),
@@ -70,6 +72,9 @@ def reference_climb(teacher, student, x0, objective, options, rule, size, steps,
             break
         if rule == "l2":
             direction = gradient / gradient.pow(2).sum().sqrt()
+        elif rule == "smooth":
+            blurred = torch.from_numpy(gaussian_filter(gradient.numpy(), (0, 1, 1), mode="constant", truncate=3))
+            direction = blurred / blurred.pow(2).sum().sqrt()
         elif rule == "sign":
             direction = torch.sign(gradient)
         elif rule == "adam":

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
+from schemas.errors import UserError
 from schemas.registry import STEP_RULES
 
 
@@ -24,7 +28,8 @@ def test_l2_has_unit_length_whatever_the_scale(scale):
 
 @pytest.mark.parametrize("name", STEP_RULES.names)
 def test_a_zero_gradient_gives_no_step(name):
-    assert torch.equal(STEP_RULES.build(name)(torch.zeros(2, 3)), torch.zeros(2, 3))
+    nothing = torch.zeros(2, 1, 3, 3)
+    assert torch.equal(STEP_RULES.build(name)(nothing), nothing)
 
 
 @pytest.mark.parametrize("name", ["sign", "adam"])
@@ -43,3 +48,18 @@ def test_adam_is_torch_adam_with_the_sign_turned():
         optimizer.step()
         climbed += 0.1 * rule(step)
     assert torch.allclose(climbed, point.detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.5])
+def test_smooth_is_a_blurred_gradient_of_unit_length(sigma):
+    direction = STEP_RULES.build("smooth", {"sigma": sigma})(gradient())
+    wanted = torch.from_numpy(
+        gaussian_filter(gradient().numpy(), (0, 0, sigma, sigma), mode="constant", radius=math.ceil(3 * sigma))
+    )
+    assert torch.allclose(direction, wanted / wanted.flatten(1).norm(dim=1)[:, None, None, None], atol=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0])
+def test_smooth_takes_a_sigma_above_0(sigma):
+    with pytest.raises(UserError, match="above 0"):
+        STEP_RULES.build("smooth", {"sigma": sigma})

@@ -218,6 +218,20 @@ def test_every_step_rule_from_every_start(configure, rule, start):
     assert mine(config)[0].samples == 40
 
 
+def test_fresh_opponents_are_other_students_trained_as_if_alone(configure, files):
+    config = configure(run={"rounds": 2}, mine={"opponent": "fresh"}, train={"steps": 60})
+    run(config)
+    first, second = (load_file(f"{layout.opponent(config.output, round_)}/model.safetensors") for round_ in (1, 2))
+    assert not any(torch.equal(first[name], second[name]) for name in first if name.endswith("weight"))
+    rates = [pl.read_parquet(f"{layout.opponent(config.output, round_)}/metrics.parquet")["lr"] for round_ in (1, 2)]
+    assert all(rate[-1] < config.train.lr / 10 for rate in rates)  # each at the end of a schedule of its own
+    made = files(layout.dataset(config.output))
+    Folder(layout.opponent(config.output, 2)).remove()
+    Folder(layout.auxiliary(config.output, 2)).remove()
+    mine(config), export(config, restart=True)
+    assert files(layout.dataset(config.output)) == made
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES.names)
 @pytest.mark.parametrize("keep", KEEPS.names)
 def test_every_objective_with_every_keep_rule(configure, objective, keep):
