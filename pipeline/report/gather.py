@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.report import gallery, making, outcome
+from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
 from pipeline.report.run import Run, open_run
@@ -53,7 +53,7 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         evaluation = outcome.evaluate(_required(answers, own), _required(open_answers(other), other))
     elif answers is not None:
         evaluation = part(lambda: outcome.evaluate(answers, None), None)
-    made = making.stages(own)
+    made = history.stages(own)
     return Figures(
         name=own.name,
         url=shown(own.url),
@@ -62,9 +62,9 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         rounds=own.rounds,
         config=own.text,
         stages=made,
-        costs=making.costs(made),
-        curves=part(lambda: making.curves(own), []),
-        gaps=part(lambda: making.gaps(own), []),
+        costs=history.costs(made),
+        curves=part(lambda: history.curves(own), []),
+        gaps=part(lambda: history.gaps(own), []),
         evaluation=evaluation,
         baseline=None if other is None else _compared(own, other),
         pairs=part(lambda: gallery.pairs(own), []),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.pairs import PAIRS
-from pipeline.report import making, write_report
+from pipeline.report import history, write_report
 from pipeline.report.figures import (
     Answer,
     Bin,
@@ -192,7 +192,7 @@ def test_it_stays_small_however_large_the_run_is() -> None:
     )  # fmt: skip
     figures = Figures(
         "n", "u", "1", "image", rounds, "c" * 2**22, stages, [],
-        [Curve(str(n), list(range(making.FEWEST + 1)), [0.123456789] * (making.FEWEST + 1)) for n in range(rounds)],
+        [Curve(str(n), list(range(history.FEWEST + 1)), [0.123456789] * (history.FEWEST + 1)) for n in range(rounds)],
         [Gap(n, 9, (1.0, 1.0, 1.0, 1.0), (2.0, 2.0, 2.0, 2.0)) for n in range(rounds)],
         evaluation, None, [Pair(shown, shown, 1, 1.0, 2.0, 3.0, image, "c", [])] * PAIRS, ["n" * 500] * 10,
     )  # fmt: skip
