@@ -57,15 +57,11 @@ def is_complete(config: Config) -> bool:
     Raises:
         BpkdError: the store does not answer.
     """
-    run, rounds = config.output, range(1, config.run.rounds + 1)
+    paths = layout.artifacts(
+        range(1, config.run.rounds + 1), text=config.data.kind == "text", evaluated=config.data.eval is not None
+    )
     # The last one first, as it is missing most often.
-    urls = [layout.student(run), layout.dataset(run), layout.teacher_logits(run)]
-    urls += [make(run, number) for number in rounds for make in (layout.opponent, layout.auxiliary)]
-    if config.data.eval is not None:
-        urls.insert(0, layout.evaluation(run))
-    if config.data.kind == "text" and rounds:
-        urls.append(layout.embeddings(run))
-    return all(Folder(url).exists(MANIFEST) for url in urls)
+    return all(Folder(f"{config.output}/{path}").exists(MANIFEST) for path, _ in reversed(paths))
 
 
 def discard_run(run: str) -> None:
@@ -90,8 +86,7 @@ def discard_rounds(run: str, after: int = 0) -> None:
 
     To be called with the run's directory `held`, as each round depends on those before it.
     """
-    found = [re.fullmatch(r"round-(\d+)", name) for name in Folder(run).folders()]
-    for number in sorted((int(match[1]) for match in found if match and int(match[1]) > after), reverse=True):
+    for number in [number for number in reversed(layout.rounds_in(Folder(run).folders())) if number > after]:
         discard(layout.auxiliary(run, number), "auxiliary")
         discard(layout.opponent(run, number), "opponent")
-        Folder(f"{run}/round-{number:02d}").remove_if_empty()
+        Folder(f"{run}/{layout.round_name(number)}").remove_if_empty()

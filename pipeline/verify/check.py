@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from pipeline import layout
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
 from pipeline.verify.artifact import ArtifactCheck, Teaching
@@ -15,8 +15,6 @@ from pipeline.verify.verdict import Findings, Relabelled, Verdict
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
-
-_IN_A_RUN = re.compile(r"(teacher-logits|embeddings|dataset|student|evaluation|round-\d+/(?:opponent|auxiliary))/")
 
 
 def verify(
@@ -81,7 +79,7 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
         return {"": dict(sizes)}
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for name, size in sizes.items():
-        if match := _IN_A_RUN.match(name):
+        if match := layout.ARTIFACT.match(name):
             found[match[0]][name[match.end() :]] = size
     if not any(_artifact(files) for files in found.values()):
         what = f"there is no {MANIFEST}" if sizes else "no directory with files"
