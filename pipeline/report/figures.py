@@ -237,6 +237,7 @@ class Figures:
         stages: its artifacts in the order in which they are made.
         costs: of all of a kind.
         notes: what could not be shown, and why.
+        not_begun: how many artifacts of further rounds there will be beside `stages`.
     """
 
     name: str
@@ -253,6 +254,7 @@ class Figures:
     baseline: Baseline | None
     pairs: list[Pair]
     notes: list[str]
+    not_begun: int = 0
 
     @property
     def missing(self) -> list[Stage]:

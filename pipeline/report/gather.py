@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from pipeline import layout
 from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
@@ -62,13 +63,14 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         rounds=own.rounds,
         config=own.text,
         stages=made,
-        costs=history.costs(made),
+        costs=history.costs(made, own.more_rounds),
         curves=part(lambda: history.curves(own), []),
         gaps=part(lambda: history.gaps(own), []),
         evaluation=evaluation,
         baseline=None if other is None else _compared(own, other),
         pairs=part(lambda: gallery.pairs(own), []),
         notes=notes,
+        not_begun=len(layout.IN_ROUNDS) * own.more_rounds,
     )
 
 

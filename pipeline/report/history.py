@@ -33,8 +33,8 @@ def stages(run: Run) -> list[Stage]:
     return [_stage(run, path, kind) for path, kind in run.artifacts]
 
 
-def costs(stages: list[Stage]) -> list[Cost]:
-    """What all artifacts of each kind have cost."""
+def costs(stages: list[Stage], more_rounds: int = 0) -> list[Cost]:
+    """What all artifacts of each kind have cost; of further rounds there is nothing yet."""
     found = []
     for kind in dict.fromkeys(stage.kind for stage in stages):
         same = [stage for stage in stages if stage.kind == kind]
@@ -43,7 +43,7 @@ def costs(stages: list[Stage]) -> list[Cost]:
             Cost(
                 name=_DOES.get(kind, kind),
                 command=same[0].command,
-                artifacts=len(same),
+                artifacts=len(same) + (more_rounds if kind in layout.IN_ROUNDS else 0),
                 done=sum(stage.state == "finished" for stage in same),
                 samples=sum(stage.samples for stage in same),
                 bytes=sum(stage.bytes for stage in same),
@@ -91,7 +91,7 @@ def curves(run: Run) -> list[Curve]:
     """
     fresh = run.setting("train", "init") == "fresh"
     found, begin = [], 0
-    trainings = [(path, f"round {number}") for number, path in enumerate(_rounds(run, "opponent"), 1)]
+    trainings = [(layout.place_in(number, "opponent"), f"round {number}") for number in run.rounds_shown]
     for path, name in [*trainings, ("student", "student")]:
         data = run.read(path, "metrics.parquet")
         if data is None:
@@ -112,17 +112,13 @@ def curves(run: Run) -> list[Curve]:
 def gaps(run: Run) -> list[Gap]:
     """Of every finished round that has samples."""
     found = []
-    for number, path in enumerate(_rounds(run, "auxiliary"), 1):
-        manifest = run.manifest(path)
+    for number in run.rounds_shown:
+        manifest = run.manifest(layout.place_in(number, "auxiliary"))
         if manifest is None or not manifest.details.get("gap"):
             continue
         both = [_quartiles(manifest.details["gap"].get(name)) for name in ("gap_before", "gap_after")]
         found.append(Gap(number, manifest.samples, *both))
     return found
-
-
-def _rounds(run: Run, kind: str) -> list[str]:
-    return [path for path, found in run.artifacts if found == kind]
 
 
 def _quartiles(value: Any) -> tuple[float, float, float, float]:

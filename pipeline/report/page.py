@@ -59,7 +59,7 @@ def render(figures: Figures) -> str:
         legend=_legend(figures),
         sections=_sections(figures),
         unfinished=missing[:8],
-        more_unfinished=max(0, len(missing) - 8),
+        more_unfinished=max(0, len(missing) - 8) + figures.not_begun,
         costs=_costs(figures.costs),
         artifacts=_artifacts(figures.stages),
         hashes=[(stage.name, stage.manifest) for stage in figures.stages if stage.manifest],
@@ -122,7 +122,7 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
     for cost in costs:
         time = "unknown" if not cost.timed else seconds(cost.seconds)
         time = f"more than {time}" if 0 < cost.timed < cost.done else time
-        done = f"{cost.done} of {cost.artifacts}" if cost.done < cost.artifacts else f"{cost.done}"
+        done = f"{cost.done:,} of {cost.artifacts:,}" if cost.done < cost.artifacts else f"{cost.done:,}"
         facts = [time, of_bytes(cost.bytes), f"{cost.samples:,}" if cost.samples else ""] if cost.done else [""] * 3
         rows.append([cost.name, *facts, done, f"bpkd {cost.command}"])
     return rows

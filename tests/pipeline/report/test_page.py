@@ -199,6 +199,15 @@ def test_it_stays_small_however_large_the_run_is() -> None:
     assert len(render(figures).encode()) < 5_000_000
 
 
+def test_rounds_that_nobody_began_are_counted(run: Path) -> None:
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("rounds = 2", "rounds = 3000000"))
+    made = write_report(str(run))
+    assert [stage.name for stage in made.figures.missing] == ["round-03/opponent", "round-03/auxiliary"]
+    page = Page(Path(made.url).read_text())
+    assert "and 5,999,994 more" in page.text("p") and "2 of 3,000,000" in page.text("td")
+
+
 def test_time_is_unknown_where_nobody_kept_it(run: Path) -> None:
     before = write_report(str(run)).figures.stages
     assert all(stage.seconds is not None and stage.seconds > 0 for stage in before)
