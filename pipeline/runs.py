@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from pipeline import layout
 from pipeline.artifacts.artifact import discard, held
+from pipeline.latest import versions
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
 from schemas.errors import UserError
@@ -14,8 +13,6 @@ from schemas.manifest import MANIFEST
 CONFIG = "config.toml"
 RECORD = "version.json"
 """In a run's directory that is one of several versions: what it is made from, see `pipeline.versions`."""
-
-VERSION_NAME = re.compile(r"v\d{3,}")
 
 
 def record_config(config: Config) -> None:
@@ -29,11 +26,6 @@ def record_config(config: Config) -> None:
 def recorded_config(run: str) -> bool:
     """Whether a run's directory has its config."""
     return Folder(run).exists(CONFIG)
-
-
-def versions(root: Folder) -> list[str]:
-    """Names of all versions in a directory, the oldest first."""
-    return sorted((name for name in root.folders() if VERSION_NAME.fullmatch(name)), key=lambda name: int(name[1:]))
 
 
 def refuse_mixing(config: Config) -> None:

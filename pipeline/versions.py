@@ -11,9 +11,10 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.artifacts.identity import named_differences, without
+from pipeline.latest import LATEST, VERSION_NAME, latest, versions
 from pipeline.models import pick_device
 from pipeline.progress import Progress
-from pipeline.runs import RECORD, VERSION_NAME, is_complete, refuse_mixing, versions
+from pipeline.runs import RECORD, is_complete, refuse_mixing
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.version import VERSION
@@ -21,8 +22,6 @@ from pipeline.work.setup import check_choices, identify_model, open_pair
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
-
-LATEST = "latest.json"
 
 _ANYWAY: dict[str, Any] = {
     "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
@@ -94,14 +93,6 @@ def publish(config: Config) -> None:
     ):
         found = {"version": name, "dataset": f"{name}/dataset", "student": f"{name}/student"}
         root.write(LATEST, (json.dumps(found, indent=1) + "\n").encode())
-
-
-def latest(root: Folder) -> str | None:
-    """Name of the version that the last run has finished, or found up to date; None before there is one."""
-    try:
-        return str(json.loads(root.read(LATEST))["version"])
-    except FileNotFoundError:
-        return None
 
 
 def _can_go_on(config: Config, name: str, record: dict[str, Any]) -> bool:

@@ -13,7 +13,8 @@ from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.artifacts.ledger import PROGRESS
 from pipeline.artifacts.promised import read_checked
-from pipeline.runs import CONFIG, versions
+from pipeline.latest import advised
+from pipeline.runs import CONFIG
 from pipeline.storage import Folder
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest
@@ -119,9 +120,8 @@ def open_run(url: str) -> Run:
     folder = Folder(url)
     if folder.exists(CONFIG):
         return _with_config(folder)
-    kept = versions(folder)
-    if kept:
-        raise UserError(f"{url} holds versions of a run; name one of them: {url}/{kept[-1]}")
+    if versions := advised(folder):
+        raise UserError(f"{url} {versions}")
     if folder.exists(MANIFEST):
         raise UserError(
             f"{url} is one artifact; report takes the directory of a whole run, the one that run.output names"

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from pipeline import layout
+from pipeline.latest import advised
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
 from pipeline.verify.artifact import ArtifactCheck, Teaching
@@ -82,6 +83,8 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
         if match := layout.ARTIFACT.match(name):
             found[match[0]][name[match.end() :]] = size
     if not any(_artifact(files) for files in found.values()):
+        if versions := advised(Folder(url)):
+            raise UserError(f"{url} {versions}")
         what = f"there is no {MANIFEST}" if sizes else "no directory with files"
         raise UserError(f"{url}: {what}; verify takes a data set, another artifact, or the directory of a run")
     return found

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.datasets import open_dataset
+from pipeline.latest import LATEST, advised, latest
 from pipeline.progress import Silent
+from pipeline.report import write_report
 from pipeline.runs import is_complete, refuse_mixing
 from pipeline.stages import cache, export, mine, train
 from pipeline.storage import Folder
-from pipeline.versions import LATEST, latest, newest_version, open_version, publish
+from pipeline.verify import verify
+from pipeline.versions import newest_version, open_version, publish
 from schemas.config import Config, parse_config
 from schemas.errors import UserError
 
@@ -207,3 +211,24 @@ def test_a_run_does_not_go_where_versions_are(configure):
     make(configure(), stages=1)
     with pytest.raises(UserError, match=r"holds versions; set run\.versions = true"):
         refuse_mixing(configure(run={"versions": False}))
+
+
+def test_who_names_all_versions_is_told_the_last_finished_one(configure, add):
+    config = configure()
+    make(config, stages=1)
+    root = config.output
+    assert advised(Folder(root)).endswith(f"none of them finished; of the last name {root}/v001")
+    make(config)
+    add("b")
+    make(config, stages=1)  # begins v002
+    for command, part in ((write_report, ""), (verify, ""), (open_dataset, "/dataset")):
+        with pytest.raises(UserError, match=f"{root} holds versions of a run; of the last finished one name") as told:
+            command(root)
+        assert str(told.value).endswith(f" {root}/v001{part}")
+    assert advised(Folder(f"{root}/v001")) is None
+
+
+@pytest.mark.parametrize("found", ["{", "[]", '{"version": "../v001"}', '{"version": 1}', "{}", " " * 20_000 + "{}"])
+def test_a_damaged_pointer_names_nothing(tmp_path, found):
+    (tmp_path / "latest.json").write_text(found)
+    assert latest(Folder(str(tmp_path))) is None
