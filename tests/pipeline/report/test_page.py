@@ -246,6 +246,7 @@ def test_what_is_no_run_is_refused(run: Path, tmp_path: Path, path: str, said: s
 
 
 def test_a_directory_is_no_page(run: Path, tmp_path: Path) -> None:
-    for output in (str(run), f"{tmp_path}/"):
+    (tmp_path / "empty").mkdir()
+    for output in (str(run), f"{tmp_path}/", f"{tmp_path}/empty"):
         with pytest.raises(UserError, match="takes the file to write"):
             write_report(str(run), output=output)
