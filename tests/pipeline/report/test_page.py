@@ -82,6 +82,7 @@ def test_it_has_all_of_its_parts(run: Path, plain: Path) -> None:
     drawn = {attributes["data-plot"] for attributes in page.of("div") if "data-plot" in attributes}
     options = json.loads(next(text for tag, text in page.texts if tag == "script"))
     assert drawn == set(options) == {"headline", "losses", "gaps", "classes", "calibration", "times", "sizes"}
+    assert all(options[name]["grid"]["right"] >= 60 for name in ("classes", "times", "sizes"))  # labels beside bars
     assert "run.rounds" in page.text("th") and "without auxiliary samples" in page.text("p")
     assert page.text("pre").count('"sha256"') > 3 and "[data]" in page.text("pre")
     for name in ("evaluation", "round-02/opponent"):
