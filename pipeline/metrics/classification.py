@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch.nn import functional
 
-from pipeline.metrics.base import Metric, computed
+from pipeline.metrics.base import BINS, Metric, computed
 
 
 class ClassificationMeter:
@@ -26,8 +26,8 @@ class ClassificationMeter:
         self._always = {"agreement": MulticlassAccuracy(classes, average="micro"), "gap": MeanMetric()}
         self._labelled = {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "nll": MeanMetric(),
-            "ece": MulticlassCalibrationError(classes, n_bins=15),
+            "nll": mean(),
+            "ece": MulticlassCalibrationError(classes, n_bins=BINS),
         }
         self._others = others
         self._known = 0

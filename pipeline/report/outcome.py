@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.metrics.base import BINS
 from pipeline.report.answers import Answers, side_by_side
 from pipeline.report.figures import Bin, ClassFigure, Evaluation, Measure
 from pipeline.report.statistics import Interval, Mean, share, share_difference
 from schemas.errors import UserError, clipped
-
-BINS = 15
-"""Of the calibration, as in `ece`."""
 
 POINTS = 1000
 """Of a regression's plot, at most."""
