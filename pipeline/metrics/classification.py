@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch.nn import functional
@@ -23,7 +25,11 @@ class ClassificationMeter:
         from torchmetrics import MeanMetric
         from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-        self._always = {"agreement": MulticlassAccuracy(classes, average="micro"), "gap": MeanMetric()}
+        mean = partial(MeanMetric, nan_strategy=math.nan)  # what is no number counts: a student may have diverged
+        self._always = {
+            "agreement": MulticlassAccuracy(classes, average="micro"),
+            "gap": mean(),
+        }
         self._labelled = {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
             "nll": mean(),

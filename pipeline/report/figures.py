@@ -141,6 +141,7 @@ class Evaluation:
         bins: of a classification, by how sure the student is.
         ece: expected calibration error over `bins`.
         points: of a regression, (wanted, student's answer) of the first output of some samples.
+        no_numbers: how many answers of the student are none, as those of one whose training diverged.
     """
 
     task: str
@@ -152,6 +153,7 @@ class Evaluation:
     bins: list[Bin]
     ece: float | None
     points: list[tuple[float, float]]
+    no_numbers: int = 0
 
 
 @dataclass(frozen=True)
