@@ -48,7 +48,7 @@ class Cost:
         name: what was done.
         command: that does it.
         artifacts, done: how many there are in the end, and how many are finished.
-        samples, bytes: of those that are finished.
+        samples, failures, bytes: of those that are finished.
         seconds: of those whose time is known.
         timed: how many these are.
     """
@@ -58,6 +58,7 @@ class Cost:
     artifacts: int
     done: int
     samples: int
+    failures: int
     bytes: int
     seconds: float
     timed: int
@@ -261,3 +262,8 @@ class Figures:
     @property
     def missing(self) -> list[Stage]:
         return [stage for stage in self.stages if stage.state != "finished"]
+
+    @property
+    def empty_rounds(self) -> list[Stage]:
+        """Climbs that are finished and left no auxiliary sample."""
+        return [s for s in self.stages if s.kind == "auxiliary" and s.state == "finished" and not s.samples]

@@ -46,6 +46,7 @@ def costs(stages: list[Stage], more_rounds: int = 0) -> list[Cost]:
                 artifacts=len(same) + (more_rounds if kind in layout.IN_ROUNDS else 0),
                 done=sum(stage.state == "finished" for stage in same),
                 samples=sum(stage.samples for stage in same),
+                failures=sum(stage.failures for stage in same),
                 bytes=sum(stage.bytes for stage in same),
                 seconds=sum(known),
                 timed=len(known),

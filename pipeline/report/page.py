@@ -17,7 +17,7 @@ from markupsafe import Markup
 from pipeline.report.figures import Cost, Figures, Stage
 from pipeline.report.plots import plots
 from pipeline.report.verdict import card, verdict
-from pipeline.report.words import number, of_bytes, seconds
+from pipeline.report.words import counted, number, of_bytes, seconds
 from schemas.errors import clipped
 
 ECHARTS = "6.1.0"
@@ -57,6 +57,7 @@ def render(figures: Figures) -> str:
         others=_others(figures),
         recipe=_recipe(figures),
         legend=_legend(figures),
+        empty=_empty(figures),
         sections=_sections(figures),
         unfinished=missing[:8],
         more_unfinished=max(0, len(missing) - 8) + figures.not_begun,
@@ -100,6 +101,17 @@ def _recipe(figures: Figures) -> str:
     )  # fmt: skip
 
 
+def _empty(figures: Figures) -> str:
+    """Which rounds have no auxiliary samples although they are finished, and why."""
+    found = figures.empty_rounds
+    if not found:
+        return ""
+    names = ", ".join(stage.name for stage in found[:8]) + (f" and {len(found) - 8:,} more" if len(found) > 8 else "")
+    failed = sum(stage.failures for stage in found)
+    why = f"{counted(failed, 'sample')} failed, failures.jsonl there says why" if failed else "mine.keep left out all"
+    return f"Finished without an auxiliary sample: {names}. {why[0].upper()}{why[1:]}."
+
+
 def _legend(figures: Figures) -> str:
     now = any(pair.gap_now is not None for pair in figures.pairs)
     more = " The last gap is that of the finished student." if now else ""
@@ -123,7 +135,7 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
         time = "unknown" if not cost.timed else seconds(cost.seconds)
         time = f"more than {time}" if 0 < cost.timed < cost.done else time
         done = f"{cost.done:,} of {cost.artifacts:,}" if cost.done < cost.artifacts else f"{cost.done:,}"
-        facts = [time, of_bytes(cost.bytes), f"{cost.samples:,}" if cost.samples else ""] if cost.done else [""] * 3
+        facts = [time, of_bytes(cost.bytes), _some(cost.samples), _some(cost.failures)] if cost.done else [""] * 4
         rows.append([cost.name, *facts, done, f"bpkd {cost.command}"])
     return rows
 
@@ -131,12 +143,17 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
 def _artifacts(stages: Sequence[Stage]) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for stage in stages:
-        facts = [stage.state, "", "", ""]
+        facts = [stage.state, "", "", "", ""]
         if stage.state == "finished":
             time = "unknown" if stage.seconds is None else seconds(stage.seconds)
-            facts = [time, of_bytes(stage.bytes), f"{stage.samples:,}" if stage.samples else "", f"{stage.files:,}"]
+            counts = [_some(stage.samples), _some(stage.failures), f"{stage.files:,}"]
+            facts = [time, of_bytes(stage.bytes), *counts]
         rows.append([stage.name, *facts])
     return rows
+
+
+def _some(count: int) -> str:
+    return f"{count:,}" if count else ""
 
 
 def _short(value: Any, deep: int = 0) -> Any:

@@ -8,7 +8,9 @@ import itertools
 import json
 import re
 import shutil
+import warnings
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ from pipeline.report.page import render
 from pipeline.report.pictures import picture
 from pipeline.report.statistics import Interval
 from pipeline.storage import Folder
+from schemas.config import Config
 from schemas.errors import UserError
-from tests.pipeline.report.conftest import HOSTILE
+from tests.pipeline.report.conftest import HOSTILE, perform
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -95,6 +98,23 @@ def test_without_a_baseline_it_says_how_to_make_one(run: Path) -> None:
     assert "This run has one student" in page.text("p")
     assert f"bpkd run {run}/config.toml --set run.rounds=0 --set run.output={run}-baseline" in page.text("pre")
     assert f"bpkd report {run} --baseline {run}-baseline" in page.text("pre")
+
+
+def test_samples_that_failed_are_counted(image_config: Callable[..., Config], tmp_path: Path) -> None:
+    config = image_config(
+        run={"output": f"{tmp_path}/failed", "rounds": 1}, train={"optimizer": "sgd", "lr": 1e30, "warmup": 0}
+    )
+    run = perform(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = write_report(run)
+    assert [cost.failures for cost in made.figures.costs if cost.name == "climb"] == [40]
+    page = Page(Path(made.url).read_text())
+    said = page.text("p")
+    assert "Finished without an auxiliary sample: round-01/auxiliary. 40 samples failed" in said
+    assert "No round is finished" not in said and "training diverged: 24 of its 24 answers" in said
+    assert page.text("th").count("failed") == 2 and page.text("td").count("40") >= 2
+    assert "nan" not in re.sub("[a-z]{4,}", "", said + page.text("td") + page.text("figcaption"))
 
 
 def test_it_is_the_same_every_time(run: Path) -> None:
