@@ -19,16 +19,16 @@ from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.version import VERSION
 from pipeline.work.setup import check_choices, identify_model, open_pair
+from schemas.anyway import ANYWAY
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
 
 _ANYWAY: dict[str, Any] = {
-    "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
+    **{section: set(keys) for section, keys in ANYWAY.items()},
     "data": {"train", "eval"},
     "teacher": True,
     "student": True,
-    "train": {"checkpoint_every"},
 }
 """Settings that change nothing in what is made, or that stand in a version's record in another form."""
 
@@ -169,6 +169,9 @@ def _record(root: Folder, name: str) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise UserError(f"{root.url}/{name}/{RECORD}: damaged: {error}") from None
+    for section, keys in ANYWAY.items():  # which earlier versions of bpkd may have noted
+        for key in keys:
+            found["made_from"].get(section, {}).pop(key, None)
     return found
 
 

@@ -12,16 +12,14 @@ from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
 from pipeline.report.run import Run, open_run
+from schemas.anyway import ANYWAY, DESCRIPTION
 from schemas.errors import BpkdError, UserError, clipped
 from schemas.manifest import Manifest
 from schemas.urls import shown
 
 Value = TypeVar("Value")
 
-_WHERE_AND_HOW = {
-    "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
-    "train": {"checkpoint_every", "memory_mb"},
-}
+_NO_BETTER = {**ANYWAY, **DESCRIPTION, "train": {*ANYWAY["train"], "memory_mb"}}
 """Settings that say nothing of how good a student may become."""
 
 
@@ -100,7 +98,7 @@ def _leaves(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(SECTION.KEY, value) of all that may make a student better or worse."""
     for section, values in config.items():
         if isinstance(values, dict):
-            left_out = _WHERE_AND_HOW.get(section, set())
+            left_out = _NO_BETTER.get(section, ())
             yield from ((f"{section}.{key}", value) for key, value in values.items() if key not in left_out)
 
 

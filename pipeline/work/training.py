@@ -24,6 +24,7 @@ from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.checkpoint import pack, pack_optimizer, rank_state, unpack, unpack_optimizer
 from pipeline.work.curves import Curves, training_curves
+from schemas.anyway import ANYWAY
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -34,7 +35,7 @@ MODEL, OPTIMIZER, METRICS, CHECKPOINT = "model.safetensors", "optimizer.safetens
 
 def training_settings(config: Config) -> dict[str, Any]:
     """`[train]` as far as it decides the weights of a segment."""
-    return config.train.model_dump(mode="json", exclude={"init", "checkpoint_every", "tensorboard"})
+    return config.train.model_dump(mode="json", exclude={"init", *ANYWAY["train"]})
 
 
 def recipe(config: Config, task: str) -> Recipe:

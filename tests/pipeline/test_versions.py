@@ -134,11 +134,19 @@ def test_a_file_that_is_gone_is_named(configure, add, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "run", [{"workers": 3}, {"name": "other"}, {"runner": "processes"}, {"disk_cache": "1GB"}], ids=str
+    "changes",
+    [
+        {"run": {"workers": 3}},
+        {"run": {"name": "other"}},
+        {"run": {"runner": "processes"}},
+        {"run": {"disk_cache": "1GB"}},
+        {"train": {"tensorboard": True, "checkpoint_every": 1}},
+    ],
+    ids=str,
 )
-def test_where_and_under_which_name_it_runs_makes_no_version(configure, run):
+def test_what_changes_nothing_makes_no_version(configure, changes):
     make(configure(), stages=1)
-    assert name(open_version(configure(run=run), SILENT)) == "v001"
+    assert name(open_version(configure(**changes), SILENT)) == "v001"
 
 
 def test_a_run_without_versions_is_not_mixed_with_them(configure):
@@ -232,3 +240,13 @@ def test_who_names_all_versions_is_told_the_last_finished_one(configure, add):
 def test_a_damaged_pointer_names_nothing(tmp_path, found):
     (tmp_path / "latest.json").write_text(found)
     assert latest(Folder(str(tmp_path))) is None
+
+
+def test_a_record_of_what_changes_nothing_is_still_found(configure):
+    config = configure()
+    make(config, stages=1)
+    root = Folder(config.output)
+    record = json.loads(root.read("v001/version.json"))
+    record["made_from"]["train"]["tensorboard"] = False
+    root.write("v001/version.json", json.dumps(record).encode())
+    assert name(open_version(config, SILENT)) == "v001"

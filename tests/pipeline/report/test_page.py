@@ -93,6 +93,14 @@ def test_it_has_all_of_its_parts(run: Path, plain: Path) -> None:
     assert "This run has one student" not in page.text("p")
 
 
+def test_what_makes_no_student_better_is_no_difference(run: Path, plain: Path) -> None:
+    text = (plain / "config.toml").read_text()
+    text = text.replace("[data]\n", '[data]\nlicense = "mit"\nhomepage = "https://a.org"\ncitation = "me"\n')
+    (plain / "config.toml").write_text(text.replace("tensorboard = false", "tensorboard = true"))
+    found = write_report(str(run), baseline=str(plain)).figures.baseline
+    assert found and [key for key, *_ in found.differences] == ["run.rounds"]
+
+
 def test_without_a_baseline_it_says_how_to_make_one(run: Path) -> None:
     _, page = read(run)
     assert "This run has one student" in page.text("p")
