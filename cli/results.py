@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pipeline.finite import finite
 from pipeline.layout import MADE_BY
 from schemas.errors import clipped
 from schemas.manifest import Manifest
@@ -31,8 +32,8 @@ def as_object(manifest: Manifest, url: str) -> dict[str, Any]:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """One JSON object on one line."""
-    click.echo(json.dumps(result))
+    """One JSON object on one line; null for a number that is none."""
+    click.echo(json.dumps(finite(result), allow_nan=False))
 
 
 def print_artifact(manifest: Manifest, url: str) -> None:

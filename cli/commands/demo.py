@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.options import common, example
+from cli.results import print_json
 from cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,6 @@ def _print_table(outcomes: list[Outcome], seen: int) -> None:
 
 
 def _print_json(teacher: float, outcomes: list[Outcome]) -> None:
-    import json
     from dataclasses import asdict
 
-    click.echo(json.dumps({"teacher_accuracy": teacher, "methods": [asdict(outcome) for outcome in outcomes]}))
+    print_json({"teacher_accuracy": teacher, "methods": [asdict(outcome) for outcome in outcomes]})

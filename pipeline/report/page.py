@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.finite import finite
 from pipeline.report.figures import Cost, Figures, Stage
 from pipeline.report.plots import plots
 from pipeline.report.verdict import card, verdict
@@ -51,7 +51,7 @@ def render(figures: Figures) -> str:
     page: str = environment.get_template("report.html").render(
         figures=figures,
         plots=drawn,
-        options={id_: _finite(plot.option) for id_, plot in drawn.items()},
+        options={id_: finite(plot.option) for id_, plot in drawn.items()},
         cards=[card(measure) for measure in figures.evaluation.measures] if figures.evaluation else [],
         verdict=verdict(figures),
         others=_others(figures),
@@ -164,15 +164,6 @@ def _short(value: Any, deep: int = 0) -> Any:
     if isinstance(value, list):
         return [_short(item, deep + 1) for item in value[:FILES]]
     return clipped(value, 300) if isinstance(value, str) else value
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no word for a number that is none; a plot leaves such points out."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _policy(style: str, *scripts: str) -> str:
