@@ -10,6 +10,7 @@ import click
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
+from schemas.urls import shown
 
 if TYPE_CHECKING:
     from pipeline.verify import Verdict
@@ -53,7 +54,7 @@ def verify(ctx: click.Context, url: str, teacher: str | None, samples: int, deco
 def _print_json(verdict: Verdict) -> None:
     from dataclasses import asdict
 
-    print_json({"ok": verdict.ok, **asdict(verdict)})
+    print_json({"ok": verdict.ok, **asdict(verdict), "url": shown(verdict.url)})
 
 
 def _print_lines(verdict: Verdict) -> None:
