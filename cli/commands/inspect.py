@@ -54,6 +54,8 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
         _sample_json(family[0], saved) if as_json else print_sample(family[0], saved)
         if drawn:
             print_images(family)
+        elif not as_json and save is None and "png" in family[0].files:
+            click.echo("--save DIR writes the image")
         return
     counts = None if fast else count_classes(dataset, progress)
     _summary_json(summarize(dataset), counts) if as_json else print_summary(summarize(dataset), counts)

@@ -65,11 +65,13 @@ def test_a_sample_in_words(bpkd: Any, dataset: str) -> None:
 def test_a_terminal_with_colours_shows_the_image_beside_its_parent(
     bpkd: Any, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
+    piped = bpkd("inspect", dataset, "--sample", "s1+r01").out
+    assert "▀" not in piped and piped.endswith("--save DIR writes the image\n")
     for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
     said = bpkd("inspect", dataset, "--sample", "s1+r01").out
     assert said.count("▀") == 2 * 2 * 5  # two images of 4x5 pixels, two rows in a line
+    assert "--save" not in said
     assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01", "--json").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
