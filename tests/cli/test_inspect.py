@@ -91,6 +91,21 @@ def test_nothing_is_written_unless_asked(bpkd: Any, dataset: str, tmp_path: Path
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_figure_is_cut_however_narrow_it_is(
+    bpkd: Any, dataset: str, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    out = bpkd("inspect", dataset).out
+    assert "…" not in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["1", "4", "before", "2.5", "1.75", "2.5", "3.25"] in rows
+    assert (["round", "auxiliary", "gap", "mean", "25", "%", "50", "%", "75", "%"] in rows) is not terminal
+
+
 def test_text_of_others_cannot_act_on_the_terminal(bpkd: Any, tmp_path: Path, write_dataset: Any) -> None:
     names = ["\x1b[2Jcat", "[bold]dog[/bold][/x]", "eel\u202e"]
     spec = {"kind": "image", "codec": "fp16", "width": 3, "shape": [1, 4, 5], "task": "classification"}
