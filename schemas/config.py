@@ -105,6 +105,16 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _budget_suffices(self) -> Config:
+        steps, rounds = self.train.steps, self.run.rounds
+        if steps is not None and steps <= rounds:
+            raise ValueError(
+                f"train.steps = {steps} is less than the {rounds + 1} trainings of {rounds} rounds and the last; "
+                "raise it, or lower run.rounds"
+            )
+        return self
+
     def locate(self, path: str) -> str:
         """An absolute path or URL for `path`, which is relative to the config file unless it is a URL."""
         if "://" in path or "::" in path:

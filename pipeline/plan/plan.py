@@ -17,7 +17,6 @@ from pipeline.plan.whole import Whole
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
-from pipeline.work.training import segment_steps
 from schemas.config import Config
 
 WORKERS = (1, 4, 16)
@@ -44,7 +43,6 @@ def plan(
     """
     progress = progress or Silent()
     began = time.perf_counter()
-    segment_steps(config, 1, 0, config.run.rounds + 1)
     source = open_samples(config)
     source.fingerprint()
     source.check_keys()

@@ -56,7 +56,7 @@ def configure(tmp_path: Path, add: Callable[[str], None]) -> Callable[..., Confi
             "teacher": {"factory": "zoo:mlp", "kwargs": {"hidden": [4]}},
             "student": {"factory": "zoo:mlp", "kwargs": {"hidden": [2]}},
             "mine": {"steps": 1},
-            "train": {"steps": 2, "batch_size": 4},
+            "train": {"steps": 3, "batch_size": 4},
         }
         merged = {name: {**section, **changes.get(name, {})} for name, section in values.items()}
         return parse_config(merged, root=tmp_path)

@@ -30,7 +30,6 @@ CASES = {
     "mean of other length": ({"teacher": {"mean": [0.5, 0.5, 0.5], "std": [1, 1, 1]}}, "mean"),
     "loss option": ({"train": {"loss": "dkd", "loss_options": {"gamma": 1}}, "run": {"rounds": 0}}, "gamma.*alpha"),
     "start option": ({"mine": {"start": "noise", "start_options": {"sigma": 1}}}, "sigma.*std"),
-    "fewer steps than trainings": ({"train": {"steps": 2}}, "train.steps = 2.*3 trainings"),
     "a loss of one's own that is none": ({"train": {"loss": "nowhere:Loss"}}, "nowhere"),
     "no such device": ({"run": {"device": "cuda:7"}}, "cuda"),
 }
