@@ -218,12 +218,14 @@ class Baseline:
         name: what it is called on the page.
         url: of it.
         plain: whether its student saw no auxiliary samples.
+        steps: of the optimiser that its student took, those of the opponents that it was included; None: not known.
         differences: (key of the config, of the run, of the baseline) where the configs differ in what matters.
     """
 
     name: str
     url: str
     plain: bool
+    steps: int | None
     differences: list[tuple[str, str, str]]
 
 
@@ -240,6 +242,8 @@ class Figures:
         stages: its artifacts in the order in which they are made.
         costs: of all of a kind.
         notes: what could not be shown, and why.
+        steps: as of a baseline.
+        epochs: whether the budget is given in passes over the data, which are longer with auxiliary samples.
         not_begun: how many artifacts of further rounds there will be beside `stages`.
     """
 
@@ -257,6 +261,8 @@ class Figures:
     baseline: Baseline | None
     pairs: list[Pair]
     notes: list[str]
+    steps: int | None = None
+    epochs: bool = False
     not_begun: int = 0
 
     @property

@@ -68,6 +68,8 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         baseline=None if other is None else _compared(own, other),
         pairs=part(lambda: gallery.pairs(own), []),
         notes=notes,
+        steps=history.steps(own),
+        epochs=own.setting("train", "epochs") is not None,
         not_begun=len(layout.IN_ROUNDS) * own.more_rounds,
     )
 
@@ -90,6 +92,7 @@ def _compared(own: Run, other: Run) -> Baseline:
         name="without auxiliary samples" if plain else clipped(other.name, 60),
         url=shown(other.url),
         plain=plain,
+        steps=history.steps(other),
         differences=[(key, _short(here.get(key)), _short(there.get(key))) for key in keys],
     )
 

@@ -110,6 +110,21 @@ def curves(run: Run) -> list[Curve]:
     return found
 
 
+def steps(run: Run) -> int | None:
+    """Of the optimiser, that the student took: also those of the opponents, where it went on from the last of them."""
+    student = run.manifest("student")
+    if student is None:
+        return None
+    found = [student]
+    if "opponent" in student.fingerprint:
+        opponents = [run.manifest(layout.place_in(number, "opponent")) for number in run.rounds_shown]
+        found += [manifest for manifest in opponents if manifest is not None]
+        if len(found) != run.rounds + 1:
+            return None
+    counts = [count for manifest in found if isinstance(count := manifest.details.get("steps"), int)]
+    return sum(counts) if len(counts) == len(found) else None
+
+
 def gaps(run: Run) -> list[Gap]:
     """Of every finished round that has samples."""
     found = []

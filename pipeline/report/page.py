@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -93,10 +94,14 @@ def _recipe(figures: Figures) -> str:
     """The commands that make a baseline, where one makes sense."""
     if figures.rounds == 0 or figures.evaluation is None:
         return ""
-    run, other = shlex.quote(figures.url), shlex.quote(f"{figures.url}-baseline")
-    config = shlex.quote(f"{figures.url}/config.toml") if "://" not in figures.url else "CONFIG"
+    remote = "://" in figures.url
+    # Of a relative path `run.output` would be relative to the config, and `bpkd report` to wherever it is called.
+    url = figures.url if remote else str(Path(figures.url).resolve())
+    run, other = shlex.quote(url), shlex.quote(f"{url}-baseline")
+    config = "CONFIG" if remote else shlex.quote(f"{url}/config.toml")
+    budget = f" --set train.steps={figures.steps}" if figures.epochs and figures.steps is not None else ""
     return (
-        f"bpkd run {config} --set run.rounds=0 --set run.output={other}\n"
+        f"bpkd run {config} --set run.rounds=0{budget} --set run.output={other}\n"
         f"bpkd report {run} --baseline {other}"
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import shutil
 import warnings
 from collections import Counter
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli.main import main
 from pipeline.datasets.pairs import PAIRS
 from pipeline.report import history, write_report
 from pipeline.report.figures import (
@@ -106,6 +108,25 @@ def test_without_a_baseline_it_says_how_to_make_one(run: Path) -> None:
     assert "This run has one student" in page.text("p")
     assert f"bpkd run {run}/config.toml --set run.rounds=0 --set run.output={run}-baseline" in page.text("pre")
     assert f"bpkd report {run} --baseline {run}-baseline" in page.text("pre")
+
+
+def test_the_recipe_makes_a_fair_baseline(
+    image_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = perform(image_config(run={"output": f"{tmp_path}/some run"}, train={"steps": None, "epochs": 2}))
+    monkeypatch.chdir(run)
+    recipe = next(text for tag, text in read(".")[1].texts if tag == "pre")
+    first, second = (shlex.split(line)[1:] for line in recipe.splitlines())
+    monkeypatch.chdir("/")
+    assert main([*first, "--direct", "--quiet"]) == main([*second, "--quiet"]) == 0
+    made = write_report(run, baseline=f"{run}-baseline")
+    assert made.figures.baseline and made.figures.steps == made.figures.baseline.steps
+    assert "that is not due to auxiliary samples alone" not in made.verdict
+    text = Page(Path(made.url).read_text()).text("p")
+    assert f"This run's student took {made.figures.steps} optimiser steps, the baseline's {made.figures.steps}." in text
+    # The config alone would have given it fewer, as it has fewer samples.
+    plain = perform(image_config(run={"output": f"{tmp_path}/plain", "rounds": 0}, train={"steps": None, "epochs": 2}))
+    assert "optimiser steps, so that is not due to" in write_report(run, baseline=plain).verdict
 
 
 def test_samples_that_failed_are_counted(image_config: Callable[..., Config], tmp_path: Path) -> None:
