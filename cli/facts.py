@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from schemas.errors import clipped
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
+
+_PIPE = 10_000
+"""Columns of what is no terminal: no table is as wide."""
 
 
 def print_facts(facts: Mapping[str, Any], indent: str = "") -> None:
@@ -24,16 +28,33 @@ def print_facts(facts: Mapping[str, Any], indent: str = "") -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table of short cells, the first column to the left, the others to the right."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD)
+    add_cells(table, columns, [[clipped(cell, 40) for cell in row] for row in rows])
+    print_whole(table)
+
+
+def add_cells(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Fill a table; only names of columns, and what the first one holds, are broken where it is too wide."""
+    from rich.text import Text
+
     for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index else "left")
+        widest = max((len(row[index]) for row in rows), default=0)
+        justify: Literal["left", "right"] = "right" if index else "left"
+        table.add_column(name, justify=justify, overflow="fold", min_width=widest if index else None)
     for row in rows:
-        table.add_row(*(Text(clipped(cell, 40)) for cell in row))
-    Console(highlight=False).print(table)
+        table.add_row(*map(Text, row))
+
+
+def print_whole(table: Table) -> None:
+    """Print a table without cutting it; where nobody has a screen, as wide as it is."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _PIPE
+    console.print(table, crop=False)
 
 
 def print_side_by_side(columns: Sequence[str], rows: Sequence[Sequence[Text]]) -> None:

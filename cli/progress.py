@@ -13,6 +13,7 @@ from rich.progress import Progress as Bars
 
 from cli.durations import duration
 from pipeline.progress import Progress, Silent
+from schemas.urls import shown
 
 BYTES = "bytes"
 """A unit that is shown as kB, MB and so on."""
@@ -67,8 +68,8 @@ class Shown:
             self._show(-1)
 
     def say(self, message: str) -> None:
-        """One line, whole however long it is, above the bars."""
-        self._console.print(message, markup=False, soft_wrap=True)
+        """One line, whole however long it is, above the bars; without the secrets of URLs in it."""
+        self._console.print(shown(message), markup=False, soft_wrap=True)
 
     def _show(self, more: int) -> None:
         self._open += more

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from pipeline.finite import finite
 from pipeline.layout import MADE_BY
 from schemas.errors import clipped
 from schemas.manifest import Manifest
+from schemas.urls import shown
 
 RETRIED = ("teacher-logits", "auxiliary")
 """Artifacts whose failed samples can be tried again."""
@@ -23,7 +25,7 @@ def as_object(manifest: Manifest, url: str) -> dict[str, Any]:
     """What `--json` says about one artifact."""
     return {
         "artifact": manifest.artifact,
-        "url": url,
+        "url": shown(url),
         "samples": manifest.samples,
         "failures": manifest.failures,
         "details": manifest.details,
@@ -31,18 +33,18 @@ def as_object(manifest: Manifest, url: str) -> dict[str, Any]:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """One JSON object on one line."""
-    click.echo(json.dumps(result))
+    """One JSON object on one line; null for a number that is none."""
+    click.echo(json.dumps(finite(result), allow_nan=False))
 
 
 def print_artifact(manifest: Manifest, url: str) -> None:
     """Where it is, how many samples are in it, and where the failed ones are listed."""
     samples = f"{manifest.samples:,} samples in " if manifest.samples else ""
-    click.echo(f"{clipped(manifest.artifact)}: {samples}{url}{_bytes_per_sample(manifest)}")
+    click.echo(f"{clipped(manifest.artifact)}: {samples}{shown(url)}{_bytes_per_sample(manifest)}")
     if manifest.failures:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
         noun = "sample" if manifest.failures == 1 else "samples"
-        click.echo(f"  {manifest.failures:,} {noun} failed, see {url}/{listed}".rstrip("/"))
+        click.echo(f"  {manifest.failures:,} {noun} failed, see {shown(url)}/{listed}".rstrip("/"))
         if manifest.artifact in RETRIED:
             click.echo(f"  to try again: bpkd {MADE_BY[manifest.artifact]} CONFIG --retry-failed")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.facts import counted, print_facts, print_table
+from schemas.urls import shown
 
 if TYPE_CHECKING:
     from pipeline.datasets.classes import ClassCounts
@@ -23,7 +24,7 @@ def print_summary(summary: Summary, counts: list[ClassCounts] | None) -> None:
     known = f", {len(summary.classes):,} classes" if summary.classes else ""
     print_facts(
         {
-            "data set": summary.url,
+            "data set": shown(summary.url),
             "samples": f"{summary.samples:,}: {summary.source:,} source, {summary.auxiliary:,} auxiliary",
             "labelled": f"{summary.labelled:,}",
             "failed": f"{summary.failures:,}" if summary.failures else None,
@@ -76,10 +77,10 @@ def _print_rounds(summary: Summary) -> None:
 
 
 def _print_classes(counts: list[ClassCounts]) -> None:
-    shown = sorted(counts, key=lambda count: -(count.source + count.auxiliary))[:ROWS]
+    largest = sorted(counts, key=lambda count: -(count.source + count.auxiliary))[:ROWS]
     rows = [
         [count.name, f"{count.labelled:,}", f"{count.source:,}", f"{count.auxiliary:,}"]
-        for count in sorted(shown, key=lambda count: count.index)
+        for count in sorted(largest, key=lambda count: count.index)
     ]
     print_table(["class", "labelled", "teacher's choice: source", "auxiliary"], rows)
     if len(counts) > ROWS:

@@ -8,8 +8,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.latest import VERSION_NAME
 from pipeline.progress import Progress
-from pipeline.runs import VERSION_NAME, refuse_mixing
+from pipeline.runs import refuse_mixing
 from schemas.config import Config
 
 if TYPE_CHECKING:

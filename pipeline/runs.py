@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from pipeline import layout
 from pipeline.artifacts.artifact import discard, held
+from pipeline.latest import versions
 from pipeline.storage import Folder
 from schemas.config import Config, dump_config
 from schemas.errors import UserError
@@ -14,8 +13,6 @@ from schemas.manifest import MANIFEST
 CONFIG = "config.toml"
 RECORD = "version.json"
 """In a run's directory that is one of several versions: what it is made from, see `pipeline.versions`."""
-
-VERSION_NAME = re.compile(r"v\d{3,}")
 
 
 def record_config(config: Config) -> None:
@@ -29,11 +26,6 @@ def record_config(config: Config) -> None:
 def recorded_config(run: str) -> bool:
     """Whether a run's directory has its config."""
     return Folder(run).exists(CONFIG)
-
-
-def versions(root: Folder) -> list[str]:
-    """Names of all versions in a directory, the oldest first."""
-    return sorted((name for name in root.folders() if VERSION_NAME.fullmatch(name)), key=lambda name: int(name[1:]))
 
 
 def refuse_mixing(config: Config) -> None:
@@ -57,15 +49,11 @@ def is_complete(config: Config) -> bool:
     Raises:
         BpkdError: the store does not answer.
     """
-    run, rounds = config.output, range(1, config.run.rounds + 1)
+    paths = layout.artifacts(
+        range(1, config.run.rounds + 1), text=config.data.kind == "text", evaluated=config.data.eval is not None
+    )
     # The last one first, as it is missing most often.
-    urls = [layout.student(run), layout.dataset(run), layout.teacher_logits(run)]
-    urls += [make(run, number) for number in rounds for make in (layout.opponent, layout.auxiliary)]
-    if config.data.eval is not None:
-        urls.insert(0, layout.evaluation(run))
-    if config.data.kind == "text" and rounds:
-        urls.append(layout.embeddings(run))
-    return all(Folder(url).exists(MANIFEST) for url in urls)
+    return all(Folder(f"{config.output}/{path}").exists(MANIFEST) for path, _ in reversed(paths))
 
 
 def discard_run(run: str) -> None:
@@ -90,8 +78,7 @@ def discard_rounds(run: str, after: int = 0) -> None:
 
     To be called with the run's directory `held`, as each round depends on those before it.
     """
-    found = [re.fullmatch(r"round-(\d+)", name) for name in Folder(run).folders()]
-    for number in sorted((int(match[1]) for match in found if match and int(match[1]) > after), reverse=True):
+    for number in [number for number in reversed(layout.rounds_in(Folder(run).folders())) if number > after]:
         discard(layout.auxiliary(run, number), "auxiliary")
         discard(layout.opponent(run, number), "opponent")
-        Folder(f"{run}/round-{number:02d}").remove_if_empty()
+        Folder(f"{run}/{layout.round_name(number)}").remove_if_empty()

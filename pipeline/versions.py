@@ -11,25 +11,24 @@ from typing import Any
 
 from pipeline import layout
 from pipeline.artifacts.identity import named_differences, without
+from pipeline.latest import LATEST, VERSION_NAME, latest, versions
 from pipeline.models import pick_device
 from pipeline.progress import Progress
-from pipeline.runs import RECORD, VERSION_NAME, is_complete, refuse_mixing, versions
+from pipeline.runs import RECORD, is_complete, refuse_mixing
 from pipeline.sources import open_samples
 from pipeline.storage import Folder
 from pipeline.version import VERSION
 from pipeline.work.setup import check_choices, identify_model, open_pair
+from schemas.anyway import ANYWAY
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
 
-LATEST = "latest.json"
-
 _ANYWAY: dict[str, Any] = {
-    "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
+    **{section: set(keys) for section, keys in ANYWAY.items()},
     "data": {"train", "eval"},
     "teacher": True,
     "student": True,
-    "train": {"checkpoint_every"},
 }
 """Settings that change nothing in what is made, or that stand in a version's record in another form."""
 
@@ -94,14 +93,6 @@ def publish(config: Config) -> None:
     ):
         found = {"version": name, "dataset": f"{name}/dataset", "student": f"{name}/student"}
         root.write(LATEST, (json.dumps(found, indent=1) + "\n").encode())
-
-
-def latest(root: Folder) -> str | None:
-    """Name of the version that the last run has finished, or found up to date; None before there is one."""
-    try:
-        return str(json.loads(root.read(LATEST))["version"])
-    except FileNotFoundError:
-        return None
 
 
 def _can_go_on(config: Config, name: str, record: dict[str, Any]) -> bool:
@@ -178,6 +169,9 @@ def _record(root: Folder, name: str) -> dict[str, Any] | None:
         return None
     except ValueError as error:
         raise UserError(f"{root.url}/{name}/{RECORD}: damaged: {error}") from None
+    for section, keys in ANYWAY.items():  # which earlier versions of bpkd may have noted
+        for key in keys:
+            found["made_from"].get(section, {}).pop(key, None)
     return found
 
 

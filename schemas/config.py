@@ -125,6 +125,16 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _budget_suffices(self) -> Config:
+        steps, rounds = self.train.steps, self.run.rounds
+        if steps is not None and steps <= rounds:
+            raise ValueError(
+                f"train.steps = {steps} is less than the {rounds + 1} trainings of {rounds} rounds and the last; "
+                "raise it, or lower run.rounds"
+            )
+        return self
+
     def locate(self, path: str) -> str:
         """An absolute path or URL for `path`, which is relative to the config file unless it is a URL."""
         if "://" in path or "::" in path:
@@ -157,6 +167,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers with thousands of digits
         raise UserError(f"{path}: not valid TOML: {clipped(str(error), 300)}") from None
+    _make_room(values, overrides)
     for override in overrides:
         _apply(values, override)
     origin = f"{path} with --set {' --set '.join(map(clipped, overrides))}" if overrides else str(path)
@@ -249,6 +260,15 @@ def _is_deep(values: Any) -> bool:
             for inner in (value.values() if isinstance(value, Mapping) else value)
         ]
     return bool(level)
+
+
+def _make_room(values: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Leave out the budget of the file where another one is given instead, as train.steps for train.epochs."""
+    given = {override.partition("=")[0].strip() for override in overrides}
+    train = values.get("train")
+    for key, other in (("steps", "epochs"), ("epochs", "steps")):
+        if f"train.{key}" in given and isinstance(train, dict):
+            train.pop(other, None)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

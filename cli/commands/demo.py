@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli.facts import add_cells, print_whole
 from cli.options import common, example
+from cli.results import print_json
 from cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,27 +45,25 @@ def demo(ctx: click.Context, output: str, seed: int, restart: bool, as_json: boo
 
 
 def _print_table(outcomes: list[Outcome], seen: int) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title=f"A student of {outcomes[0].weights:,} weights that saw {seen} images", title_justify="left")
-    table.add_column("method")
-    for name in ("accuracy", "agreement with teacher", "stored samples", "seconds"):
-        table.add_column(name, justify="right")
-    for outcome in outcomes:
-        table.add_row(
+    rows = [
+        [
             outcome.method,
             f"{outcome.accuracy:.1%}",
             f"{outcome.agreement:.1%}",
             f"{outcome.stored:,}",
             "resumed" if outcome.seconds is None else f"{outcome.seconds:.1f}",
-            style="bold" if outcome is outcomes[-1] else None,
-        )
-    Console().print(table)
+        ]
+        for outcome in outcomes
+    ]
+    add_cells(table, ["method", "accuracy", "agreement with teacher", "stored samples", "seconds"], rows)
+    table.rows[-1].style = "bold"
+    print_whole(table)
 
 
 def _print_json(teacher: float, outcomes: list[Outcome]) -> None:
-    import json
     from dataclasses import asdict
 
-    click.echo(json.dumps({"teacher_accuracy": teacher, "methods": [asdict(outcome) for outcome in outcomes]}))
+    print_json({"teacher_accuracy": teacher, "methods": [asdict(outcome) for outcome in outcomes]})

@@ -9,6 +9,7 @@ import click
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
+from schemas.urls import shown
 
 if TYPE_CHECKING:
     from pipeline.datasets.classes import ClassCounts
@@ -49,10 +50,12 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
     if key is not None:
         drawn = not as_json and dataset.rows.kind == "image" and shows_images()
         family = find_family(dataset, key, parent=drawn or save is not None, progress=progress)
-        saved = [path for sample in family if save is not None for path in save_sample(sample, save)]
+        saved = [shown(path) for sample in family if save is not None for path in save_sample(sample, save)]
         _sample_json(family[0], saved) if as_json else print_sample(family[0], saved)
         if drawn:
             print_images(family)
+        elif not as_json and save is None and "png" in family[0].files:
+            click.echo("--save DIR writes the image")
         return
     counts = None if fast else count_classes(dataset, progress)
     _summary_json(summarize(dataset), counts) if as_json else print_summary(summarize(dataset), counts)
@@ -64,7 +67,8 @@ def _summary_json(summary: Summary, counts: list[ClassCounts] | None) -> None:
     rounds = [round_.model_dump() for round_ in summary.rounds]
     embeddings = summary.embeddings.model_dump() if summary.embeddings else None
     by_class = None if counts is None else [asdict(count) for count in counts]
-    print_json({**asdict(summary), "rounds": rounds, "embeddings": embeddings, "by_class": by_class})
+    found = {**asdict(summary), "url": shown(summary.url), "rounds": rounds, "embeddings": embeddings}
+    print_json({**found, "by_class": by_class})
 
 
 def _sample_json(sample: Sample, saved: list[str]) -> None:

@@ -54,7 +54,8 @@ def _print_lines(written: Report) -> None:
         click.echo(f"  {written.verdict}")
     figures = written.figures
     if figures.missing:
-        click.echo(f"  not finished: {', '.join(stage.name for stage in figures.missing)}")
+        more = f" and {figures.not_begun:,} more" if figures.not_begun else ""
+        click.echo(f"  not finished: {', '.join(stage.name for stage in figures.missing)}{more}")
     for note in figures.notes:
         click.echo(f"  not shown: {note}")
 
@@ -68,6 +69,7 @@ def _print_json(written: Report) -> None:
             "bytes": written.bytes,
             "figures": {measure.name: _measure(measure) for measure in measures},
             "unfinished": [stage.name for stage in figures.missing],
+            "not_begun": figures.not_begun,
             "notes": figures.notes,
         }
     )

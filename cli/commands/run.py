@@ -8,6 +8,7 @@ from cli.options import example, on_config
 from cli.results import as_object, print_artifact, print_figures, print_json
 from pipeline.progress import Progress
 from schemas.config import Config
+from schemas.urls import shown
 
 
 @click.command(epilog=example("bpkd run config.toml", "bpkd run config.toml --set run.rounds=9"))
@@ -31,7 +32,7 @@ def run(config: Config, progress: Progress, restart: bool, as_json: bool, direct
     )
     if as_json:
         artifacts = [as_object(manifest, url) for url, manifest in outcome.artifacts]
-        print_json({"url": outcome.url, "artifacts": artifacts, "evaluation": outcome.evaluation})
+        print_json({"url": shown(outcome.url), "artifacts": artifacts, "evaluation": outcome.evaluation})
         return
     for url, manifest in outcome.artifacts:
         print_artifact(manifest, url)

@@ -17,6 +17,7 @@ from schemas import registry
 from schemas.config import Config
 from schemas.manifest import Manifest
 from schemas.registry import Registry
+from schemas.urls import shown
 
 _CACHE = {"teacher_logits": "Cache to use; by default the run's own."}
 _RETRY = "Try samples again that failed before; what succeeded is kept."
@@ -78,7 +79,7 @@ def _render_rounds(manifests: list[Manifest], run: str, as_json: bool) -> None:
     print_json(
         {
             "artifact": "auxiliary",
-            "url": run,
+            "url": shown(run),
             "samples": sum(manifest.samples for manifest in manifests),
             "failures": sum(manifest.failures for manifest in manifests),
             "details": {"rounds": [as_object(manifest, url) for url, manifest in rounds]},

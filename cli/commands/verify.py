@@ -11,6 +11,7 @@ from cli.facts import counted
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
+from schemas.urls import shown
 
 if TYPE_CHECKING:
     from pipeline.verify import Verdict
@@ -54,7 +55,7 @@ def verify(ctx: click.Context, url: str, teacher: str | None, samples: int, deco
 def _print_json(verdict: Verdict) -> None:
     from dataclasses import asdict
 
-    print_json({"ok": verdict.ok, **asdict(verdict)})
+    print_json({"ok": verdict.ok, **asdict(verdict), "url": shown(verdict.url)})
 
 
 def _print_lines(verdict: Verdict) -> None:

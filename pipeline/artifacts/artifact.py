@@ -18,6 +18,7 @@ from pipeline.artifacts.identity import require_same
 from pipeline.artifacts.ledger import LOCK, PROGRESS, TRANSFER, Ledger, parse_manifest
 from pipeline.artifacts.lock import PATIENCE, Lock
 from pipeline.artifacts.units import Target
+from pipeline.latest import advised
 from pipeline.layout import MADE_BY
 from pipeline.storage import Folder, is_temporary, sha256
 from pipeline.timing import Clock
@@ -40,6 +41,8 @@ def read_manifest(url: str, made_by: str | None) -> Manifest:
     if folder.exists(TRANSFER):
         raise UserError(f"{url} is a copy that is not complete; run the same `bpkd pull` or `bpkd push` again")
     if not folder.exists(MANIFEST):
+        if versions := advised(folder, "/dataset"):
+            raise UserError(f"{url} {versions}")
         remedy = f"make it with `bpkd {made_by}`" if made_by else f"name the directory with its {MANIFEST}"
         raise UserError(f"{url} {_state(folder)}; {remedy}")
     return parse_manifest(folder)

@@ -12,6 +12,8 @@ LONGEST = 300
 """Characters of one piece of text in a card."""
 
 _MARKS = re.compile(r"([\\`*_\[\]|~:@$])")
+_WWW = re.compile(r"(?<!\w)(www)\.", re.IGNORECASE)
+"""Which GitHub makes a link of, even without https://."""
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -19,7 +21,7 @@ def escaped(value: Any) -> Any:
     """Text on one line, without meaning to Markdown and HTML; numbers, and what is Markdown already, as they are."""
     if isinstance(value, Markup) or not isinstance(value, str):
         return value
-    text = _MARKS.sub(r"\\\1", _line(value))
+    text = _WWW.sub(r"\1\\.", _MARKS.sub(r"\\\1", _line(value)))
     return Markup("".join(_HTML.get(sign, sign) for sign in text))
 
 

@@ -7,6 +7,9 @@ from typing import Protocol
 
 import torch
 
+BINS = 15
+"""Of the calibration, in `ece` and in a report."""
+
 
 class Metric(Protocol):
     """One figure of the student against the labels, gathered batch by batch.

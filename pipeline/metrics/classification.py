@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch.nn import functional
 
-from pipeline.metrics.base import Metric, computed
+from pipeline.metrics.base import BINS, Metric, computed
 
 
 class ClassificationMeter:
@@ -23,11 +25,15 @@ class ClassificationMeter:
         from torchmetrics import MeanMetric
         from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-        self._always = {"agreement": MulticlassAccuracy(classes, average="micro"), "gap": MeanMetric()}
+        mean = partial(MeanMetric, nan_strategy=math.nan)  # what is no number counts: a student may have diverged
+        self._always = {
+            "agreement": MulticlassAccuracy(classes, average="micro"),
+            "gap": mean(),
+        }
         self._labelled = {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
-            "nll": MeanMetric(),
-            "ece": MulticlassCalibrationError(classes, n_bins=15),
+            "nll": mean(),
+            "ece": MulticlassCalibrationError(classes, n_bins=BINS),
         }
         self._others = others
         self._known = 0

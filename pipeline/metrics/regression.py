@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -20,7 +21,7 @@ class RegressionMeter:
         from torchmetrics import MeanMetric
         from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 
-        self._gap = MeanMetric()
+        self._gap = MeanMetric(nan_strategy=math.nan)  # what is no number counts: a student may have diverged
         self._labelled = {"mse": MeanSquaredError(), "mae": MeanAbsoluteError(), "r2": R2Score()}
         self._others = others
         self._known = 0

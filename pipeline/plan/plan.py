@@ -16,7 +16,6 @@ from pipeline.plan.whole import Whole
 from pipeline.progress import Progress, Silent
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
-from pipeline.work.training import segment_steps
 from schemas.config import Config
 
 _HERE = ("threads", "processes")
@@ -39,7 +38,6 @@ def plan(
     """
     progress = progress or Silent()
     began = time.perf_counter()
-    segment_steps(config, 1, 0, config.run.rounds + 1)
     source = open_samples(config)
     source.fingerprint()
     source.check_keys()

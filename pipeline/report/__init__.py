@@ -50,7 +50,7 @@ def write_report(run: str, *, baseline: str | None = None, output: str | None = 
     page = render(figures).encode()
     url = output or f"{run.rstrip('/')}/{NAME}"
     parent, _, name = url.rpartition("/")
-    if not name or Folder(url).names():
+    if not name or Folder(url).is_directory():
         raise UserError(f"{url} is a directory; --output takes the file to write, as {url.rstrip('/')}/{NAME}")
     Folder(parent or ("/" if url.startswith("/") else ".")).write(name, page)
     return Report(shown(url), len(page), verdict(figures), figures)

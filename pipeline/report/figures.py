@@ -48,7 +48,7 @@ class Cost:
         name: what was done.
         command: that does it.
         artifacts, done: how many there are in the end, and how many are finished.
-        samples, bytes: of those that are finished.
+        samples, failures, bytes: of those that are finished.
         seconds: of those whose time is known.
         timed: how many these are.
     """
@@ -58,6 +58,7 @@ class Cost:
     artifacts: int
     done: int
     samples: int
+    failures: int
     bytes: int
     seconds: float
     timed: int
@@ -141,6 +142,7 @@ class Evaluation:
         bins: of a classification, by how sure the student is.
         ece: expected calibration error over `bins`.
         points: of a regression, (wanted, student's answer) of the first output of some samples.
+        no_numbers: how many answers of the student are none, as those of one whose training diverged.
     """
 
     task: str
@@ -152,6 +154,7 @@ class Evaluation:
     bins: list[Bin]
     ece: float | None
     points: list[tuple[float, float]]
+    no_numbers: int = 0
 
 
 @dataclass(frozen=True)
@@ -215,12 +218,14 @@ class Baseline:
         name: what it is called on the page.
         url: of it.
         plain: whether its student saw no auxiliary samples.
+        steps: of the optimiser that its student took, those of the opponents that it was included; None: not known.
         differences: (key of the config, of the run, of the baseline) where the configs differ in what matters.
     """
 
     name: str
     url: str
     plain: bool
+    steps: int | None
     differences: list[tuple[str, str, str]]
 
 
@@ -237,6 +242,9 @@ class Figures:
         stages: its artifacts in the order in which they are made.
         costs: of all of a kind.
         notes: what could not be shown, and why.
+        steps: as of a baseline.
+        epochs: whether the budget is given in passes over the data, which are longer with auxiliary samples.
+        not_begun: how many artifacts of further rounds there will be beside `stages`.
     """
 
     name: str
@@ -253,7 +261,15 @@ class Figures:
     baseline: Baseline | None
     pairs: list[Pair]
     notes: list[str]
+    steps: int | None = None
+    epochs: bool = False
+    not_begun: int = 0
 
     @property
     def missing(self) -> list[Stage]:
         return [stage for stage in self.stages if stage.state != "finished"]
+
+    @property
+    def empty_rounds(self) -> list[Stage]:
+        """Climbs that are finished and left no auxiliary sample."""
+        return [s for s in self.stages if s.kind == "auxiliary" and s.state == "finished" and not s.samples]

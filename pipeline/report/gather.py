@@ -7,20 +7,19 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from pipeline.report import gallery, making, outcome
+from pipeline import layout
+from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
 from pipeline.report.run import Run, open_run
+from schemas.anyway import ANYWAY, DESCRIPTION
 from schemas.errors import BpkdError, UserError, clipped
 from schemas.manifest import Manifest
 from schemas.urls import shown
 
 Value = TypeVar("Value")
 
-_WHERE_AND_HOW = {
-    "run": {"name", "output", "device", "runner", "runner_options", "workers", "base", "versions", "disk_cache"},
-    "train": {"checkpoint_every", "memory_mb"},
-}
+_NO_BETTER = {**ANYWAY, **DESCRIPTION, "train": {*ANYWAY["train"], "memory_mb"}}
 """Settings that say nothing of how good a student may become."""
 
 
@@ -53,7 +52,7 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         evaluation = outcome.evaluate(_required(answers, own), _required(open_answers(other), other))
     elif answers is not None:
         evaluation = part(lambda: outcome.evaluate(answers, None), None)
-    made = making.stages(own)
+    made = history.stages(own)
     return Figures(
         name=own.name,
         url=shown(own.url),
@@ -62,13 +61,16 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         rounds=own.rounds,
         config=own.text,
         stages=made,
-        costs=making.costs(made),
-        curves=part(lambda: making.curves(own), []),
-        gaps=part(lambda: making.gaps(own), []),
+        costs=history.costs(made, own.more_rounds),
+        curves=part(lambda: history.curves(own), []),
+        gaps=part(lambda: history.gaps(own), []),
         evaluation=evaluation,
         baseline=None if other is None else _compared(own, other),
         pairs=part(lambda: gallery.pairs(own), []),
         notes=notes,
+        steps=history.steps(own),
+        epochs=own.setting("train", "epochs") is not None,
+        not_begun=len(layout.IN_ROUNDS) * own.more_rounds,
     )
 
 
@@ -90,6 +92,7 @@ def _compared(own: Run, other: Run) -> Baseline:
         name="without auxiliary samples" if plain else clipped(other.name, 60),
         url=shown(other.url),
         plain=plain,
+        steps=history.steps(other),
         differences=[(key, _short(here.get(key)), _short(there.get(key))) for key in keys],
     )
 
@@ -98,7 +101,7 @@ def _leaves(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(SECTION.KEY, value) of all that may make a student better or worse."""
     for section, values in config.items():
         if isinstance(values, dict):
-            left_out = _WHERE_AND_HOW.get(section, set())
+            left_out = _NO_BETTER.get(section, ())
             yield from ((f"{section}.{key}", value) for key, value in values.items() if key not in left_out)
 
 

@@ -9,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.metrics.base import BINS
 from pipeline.report.answers import Answers, side_by_side
 from pipeline.report.figures import Bin, ClassFigure, Evaluation, Measure
 from pipeline.report.statistics import Interval, Mean, share, share_difference
 from schemas.errors import UserError, clipped
-
-BINS = 15
-"""Of the calibration, as in `ece`."""
 
 POINTS = 1000
 """Of a regression's plot, at most."""
@@ -51,6 +49,7 @@ def evaluate(own: Answers, baseline: Answers | None) -> Evaluation:
         bins=tally.bins(),
         ece=tally.ece(),
         points=tally.points,
+        no_numbers=tally.no_numbers,
     )
 
 
@@ -88,6 +87,7 @@ class _Classes:
 
     def __init__(self, names: list[str]) -> None:
         self.points: list[tuple[float, float]] = []
+        self.no_numbers = 0
         self._names, self._compared = names, False
         self._accuracy, self._agreement = _Hits(), _Hits()
         self._against: tuple[dict[int, _Hits], dict[int, _Hits]] = {}, {}  # the labels, and the teacher
@@ -103,14 +103,17 @@ class _Classes:
         other = None if baseline is None else baseline["student"].to_numpy()
         label = own["label"].fill_null(-1).to_numpy()
         confidence = own["student_confidence"].to_numpy()
+        self.no_numbers += int((~np.isfinite(confidence)).sum())
         for place, (wanted, total) in enumerate(((label, self._accuracy), (teacher, self._agreement))):
             known = wanted >= 0
             right = (student == wanted)[known]
             also = None if other is None else (other == wanted)[known]
             total.add(right, also)
             self._by_class(place, wanted[known], right, also)
-            index = np.clip(np.ceil(confidence[known] * BINS).astype(int) - 1, 0, BINS - 1)
-            for row, weights in enumerate((None, confidence[known], right)):
+            sure = np.isfinite(confidence[known])
+            confident = confidence[known][sure]
+            index = np.clip(np.ceil(confident * BINS).astype(int) - 1, 0, BINS - 1)
+            for row, weights in enumerate((None, confident, right[sure])):
                 self._sure[place, row] += np.bincount(index, weights, BINS)
 
     def _by_class(
@@ -173,7 +176,8 @@ class _Errors:
             pairs += [(self.baseline, baseline), (self.difference, own - baseline)]
         for mean, values in pairs:
             if len(values):
-                mean.add(len(values), float(values.mean()), float(values.var()))
+                with np.errstate(invalid="ignore", over="ignore"):  # of a student that diverged nothing is known
+                    mean.add(len(values), float(values.mean()), float(values.var()))
 
     def measure(self, name: str) -> Measure:
         compared = self.baseline.count > 0
@@ -190,6 +194,7 @@ class _Numbers:
 
     def __init__(self, answers: Answers) -> None:
         self.points: list[tuple[float, float]] = []
+        self.no_numbers = 0
         self._every = -(-answers.samples // POINTS) or 1
         self._seen = 0
         self._mse, self._gap = _Errors(), _Errors()
@@ -203,6 +208,7 @@ class _Numbers:
         label = _matrix(own["label"].filter(pa.array(known)))
         student = _matrix(own["student"])
         other = None if baseline is None else _matrix(baseline["student"])
+        self.no_numbers += int((~np.isfinite(student)).any(axis=1).sum())
         if len(label):
             wrong = ((student[known] - label) ** 2).mean(axis=1)
             self._mse.add(wrong, None if other is None else ((other[known] - label) ** 2).mean(axis=1))
@@ -211,7 +217,7 @@ class _Numbers:
         wanted = np.full(len(student), np.nan)
         wanted[known] = label[:, 0] if len(label) else []
         for row in range(-self._seen % self._every, len(student), self._every):
-            if np.isfinite(wanted[row]):
+            if np.isfinite(wanted[row]) and np.isfinite(student[row, 0]):
                 self.points.append((float(wanted[row]), float(student[row, 0])))
         self._seen += len(student)
 

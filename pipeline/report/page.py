@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import shlex
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from pipeline.finite import finite
 from pipeline.report.figures import Cost, Figures, Stage
 from pipeline.report.plots import plots
 from pipeline.report.verdict import card, verdict
-from pipeline.report.words import number, of_bytes, seconds
+from pipeline.report.words import counted, number, of_bytes, seconds
 from schemas.errors import clipped
 
 ECHARTS = "6.1.0"
@@ -51,15 +52,16 @@ def render(figures: Figures) -> str:
     page: str = environment.get_template("report.html").render(
         figures=figures,
         plots=drawn,
-        options={id_: _finite(plot.option) for id_, plot in drawn.items()},
+        options={id_: finite(plot.option) for id_, plot in drawn.items()},
         cards=[card(measure) for measure in figures.evaluation.measures] if figures.evaluation else [],
         verdict=verdict(figures),
         others=_others(figures),
         recipe=_recipe(figures),
         legend=_legend(figures),
+        empty=_empty(figures),
         sections=_sections(figures),
         unfinished=missing[:8],
-        more_unfinished=max(0, len(missing) - 8),
+        more_unfinished=max(0, len(missing) - 8) + figures.not_begun,
         costs=_costs(figures.costs),
         artifacts=_artifacts(figures.stages),
         hashes=[(stage.name, stage.manifest) for stage in figures.stages if stage.manifest],
@@ -92,12 +94,27 @@ def _recipe(figures: Figures) -> str:
     """The commands that make a baseline, where one makes sense."""
     if figures.rounds == 0 or figures.evaluation is None:
         return ""
-    run, other = shlex.quote(figures.url), shlex.quote(f"{figures.url}-baseline")
-    config = shlex.quote(f"{figures.url}/config.toml") if "://" not in figures.url else "CONFIG"
+    remote = "://" in figures.url
+    # Of a relative path `run.output` would be relative to the config, and `bpkd report` to wherever it is called.
+    url = figures.url if remote else str(Path(figures.url).resolve())
+    run, other = shlex.quote(url), shlex.quote(f"{url}-baseline")
+    config = "CONFIG" if remote else shlex.quote(f"{url}/config.toml")
+    budget = f" --set train.steps={figures.steps}" if figures.epochs and figures.steps is not None else ""
     return (
-        f"bpkd run {config} --set run.rounds=0 --set run.output={other}\n"
+        f"bpkd run {config} --set run.rounds=0{budget} --set run.output={other}\n"
         f"bpkd report {run} --baseline {other}"
     )  # fmt: skip
+
+
+def _empty(figures: Figures) -> str:
+    """Which rounds have no auxiliary samples although they are finished, and why."""
+    found = figures.empty_rounds
+    if not found:
+        return ""
+    names = ", ".join(stage.name for stage in found[:8]) + (f" and {len(found) - 8:,} more" if len(found) > 8 else "")
+    failed = sum(stage.failures for stage in found)
+    why = f"{counted(failed, 'sample')} failed, failures.jsonl there says why" if failed else "mine.keep left out all"
+    return f"Finished without an auxiliary sample: {names}. {why[0].upper()}{why[1:]}."
 
 
 def _legend(figures: Figures) -> str:
@@ -122,8 +139,8 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
     for cost in costs:
         time = "unknown" if not cost.timed else seconds(cost.seconds)
         time = f"more than {time}" if 0 < cost.timed < cost.done else time
-        done = f"{cost.done} of {cost.artifacts}" if cost.done < cost.artifacts else f"{cost.done}"
-        facts = [time, of_bytes(cost.bytes), f"{cost.samples:,}" if cost.samples else ""] if cost.done else [""] * 3
+        done = f"{cost.done:,} of {cost.artifacts:,}" if cost.done < cost.artifacts else f"{cost.done:,}"
+        facts = [time, of_bytes(cost.bytes), _some(cost.samples), _some(cost.failures)] if cost.done else [""] * 4
         rows.append([cost.name, *facts, done, f"bpkd {cost.command}"])
     return rows
 
@@ -131,12 +148,17 @@ def _costs(costs: Sequence[Cost]) -> list[Sequence[str]]:
 def _artifacts(stages: Sequence[Stage]) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for stage in stages:
-        facts = [stage.state, "", "", ""]
+        facts = [stage.state, "", "", "", ""]
         if stage.state == "finished":
             time = "unknown" if stage.seconds is None else seconds(stage.seconds)
-            facts = [time, of_bytes(stage.bytes), f"{stage.samples:,}" if stage.samples else "", f"{stage.files:,}"]
+            counts = [_some(stage.samples), _some(stage.failures), f"{stage.files:,}"]
+            facts = [time, of_bytes(stage.bytes), *counts]
         rows.append([stage.name, *facts])
     return rows
+
+
+def _some(count: int) -> str:
+    return f"{count:,}" if count else ""
 
 
 def _short(value: Any, deep: int = 0) -> Any:
@@ -147,15 +169,6 @@ def _short(value: Any, deep: int = 0) -> Any:
     if isinstance(value, list):
         return [_short(item, deep + 1) for item in value[:FILES]]
     return clipped(value, 300) if isinstance(value, str) else value
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no word for a number that is none; a plot leaves such points out."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _policy(style: str, *scripts: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,8 @@ from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.artifacts.ledger import PROGRESS
 from pipeline.artifacts.promised import read_checked
-from pipeline.runs import CONFIG, versions
+from pipeline.latest import advised
+from pipeline.runs import CONFIG
 from pipeline.storage import Folder
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST, Manifest
@@ -45,9 +46,23 @@ class Run:
     def rounds(self) -> int:
         """As the config has it; where there is none, those that were begun."""
         wanted = self.setting("run", "rounds")
-        if isinstance(wanted, int):
-            return wanted
-        return max((int(name[6:]) for name in self.folder.folders() if re.fullmatch(r"round-\d+", name)), default=0)
+        return wanted if isinstance(wanted, int) else max(self._begun, default=0)
+
+    @cached_property
+    def rounds_shown(self) -> list[int]:
+        """The rounds that were begun, and the next: a config may ask for more than anybody could look at."""
+        begun = {number for number in self._begun if 1 <= number <= self.rounds}
+        next_ = next(number for number in itertools.count(1) if number not in begun)
+        return sorted(begun | ({next_} if next_ <= self.rounds else set()))
+
+    @property
+    def more_rounds(self) -> int:
+        """How many rounds there will be beside those."""
+        return max(0, self.rounds - len(self.rounds_shown))
+
+    @cached_property
+    def _begun(self) -> list[int]:
+        return layout.rounds_in(self.folder.folders())
 
     @property
     def name(self) -> str:
@@ -59,14 +74,11 @@ class Run:
 
     @cached_property
     def artifacts(self) -> list[tuple[str, str]]:
-        """(path, kind) of every artifact that it has in the end, in the order in which they are made."""
-        numbers = range(1, self.rounds + 1)
-        rounds = [(f"round-{n:02d}/{kind}", kind) for n in numbers for kind in ("opponent", "auxiliary")]
-        text = [("embeddings", "embeddings")] if self.setting("data", "kind") == "text" and rounds else []
-        last = [(name, name) for name in ("dataset", "student")]
+        """(path, kind) of every artifact that it has in the end, but for `more_rounds`, as `layout.artifacts`."""
         evaluated = self.setting("data", "eval") is not None or self.folder.exists(f"evaluation/{MANIFEST}")
-        last += [("evaluation", "evaluation")] if evaluated or not self.config else []
-        return [("teacher-logits", "teacher-logits"), *text, *rounds, *last]
+        return layout.artifacts(
+            self.rounds_shown, text=self.setting("data", "kind") == "text", evaluated=evaluated or not self.config
+        )
 
     @cached_property
     def manifests(self) -> dict[str, Manifest | str]:
@@ -108,9 +120,8 @@ def open_run(url: str) -> Run:
     folder = Folder(url)
     if folder.exists(CONFIG):
         return _with_config(folder)
-    kept = versions(folder)
-    if kept:
-        raise UserError(f"{url} holds versions of a run; name one of them: {url}/{kept[-1]}")
+    if versions := advised(folder):
+        raise UserError(f"{url} {versions}")
     if folder.exists(MANIFEST):
         raise UserError(
             f"{url} is one artifact; report takes the directory of a whole run, the one that run.output names"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from pipeline.report.figures import Figures, Measure
-from pipeline.report.words import band, number, percent, points, signed
+from pipeline.report.figures import Baseline, Evaluation, Figures, Measure
+from pipeline.report.words import UNKNOWN, band, counted, number, percent, points, signed
 
 _TITLES = {"mse": "Mean squared error", "gap": "Gap to the teacher", "agreement": "Agreement with the teacher"}
 
@@ -29,28 +30,51 @@ def verdict(figures: Figures) -> str:
         return ""
     measures, baseline = figures.evaluation.measures, figures.baseline
     if baseline is None:
-        return _alone(measures[0])
+        return f"{_alone(measures[0])}{_diverged(figures.evaluation)}"
     beside = f"than the student {baseline.name}" if baseline.plain else "than the baseline's student"
     said = "; ".join(_compared(measure, beside if not place else "") for place, measure in enumerate(measures))
-    alone = all(key == "run.rounds" or key.startswith("mine.") for key, *_ in baseline.differences)
-    but = " The configs also differ in other ways (below), so that is not due to auxiliary samples alone."
-    return f"{said}.{'' if alone else but}"
+    return f"{said}.{_diverged(figures.evaluation)}{_but(figures, baseline)}"
+
+
+def _diverged(evaluation: Evaluation) -> str:
+    if not evaluation.no_numbers:
+        return ""
+    answers = f"{evaluation.no_numbers:,} of its {counted(evaluation.samples, 'answer')}"
+    return f" The student's training diverged: {answers} are no numbers. A smaller train.lr may help."
+
+
+def _but(figures: Figures, baseline: Baseline) -> str:
+    """What else than auxiliary samples may be the reason."""
+    own, other = (
+        "an unknown number of" if steps is None else f"{steps:,}" for steps in (figures.steps, baseline.steps)
+    )
+    reasons = [] if own == other else [f"the students took {own} and {other} optimiser steps"]
+    # Where steps are known, what they were set by is no other way to differ.
+    budget = () if figures.steps is baseline.steps is None else ("train.steps", "train.epochs")
+    expected = ("run.rounds", *budget)
+    if not all(key in expected or key.startswith("mine.") for key, *_ in baseline.differences):
+        reasons.append("the configs also differ in other ways (below)")
+    said = " and ".join(reasons)
+    return f" {said[0].upper()}{said[1:]}, so that is not due to auxiliary samples alone." if said else ""
 
 
 def _alone(measure: Measure) -> str:
     if not measure.percent:
         return (
-            f"Over {measure.samples:,} held-out samples the {_title(measure).lower()} is {number(measure.own.value)}."
+            f"Over {counted(measure.samples, 'held-out sample')} the {_title(measure).lower()} is "
+            f"{number(measure.own.value)}."
         )
     does = "answers right" if measure.name == "accuracy" else "answers as the teacher"
     hits = round(measure.own.value * measure.samples)
-    return f"The student {does} for {hits:,} of {measure.samples:,} held-out samples."
+    return f"The student {does} for {hits:,} of {counted(measure.samples, 'held-out sample')}."
 
 
 def _compared(measure: Measure, beside: str) -> str:
-    if measure.difference is None:
-        return f"{_title(measure)}: unknown"
+    if measure.difference is None or not math.isfinite(measure.difference.value):
+        return f"{_title(measure)}: {UNKNOWN}"
     change = measure.difference.value
+    if change == 0:
+        return f"{_title(measure)}: no different {beside}".rstrip()
     how = "better" if (change > 0) == (measure.better == "higher") else "worse"
     sure = "" if measure.difference.certain else " (the interval has zero in it: it may be chance)"
     return f"{_title(measure)}: {_difference(measure, abs(change), sign=False)} {how} {beside}".rstrip() + sure

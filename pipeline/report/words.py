@@ -11,31 +11,42 @@ _SPACE = "\N{NO-BREAK SPACE}"
 """Between a number and its unit."""
 
 
+UNKNOWN = "unknown"
+"""What is said of a number that is none."""
+
+
 def percent(value: float) -> str:
     """0.947 -> 94.7 %"""
-    return f"{100 * value:.1f}{_SPACE}%"
+    return UNKNOWN if not math.isfinite(value) else f"{100 * value:.1f}{_SPACE}%"
 
 
 def points(value: float, *, sign: bool = True) -> str:
     """A difference of shares: 0.118 -> +11.8 points."""
-    return f"{100 * value:{'+' if sign else ''}.1f} points"
+    return UNKNOWN if not math.isfinite(value) else f"{100 * value:{'+' if sign else ''}.1f} points"
 
 
 def number(value: float) -> str:
+    if not math.isfinite(value):
+        return UNKNOWN
     return f"{value:,.4g}" if abs(value) < 1e5 else f"{value:.3g}"
 
 
 def signed(value: float) -> str:
-    return f"{value:+.4g}"
+    return UNKNOWN if not math.isfinite(value) else f"{value:+.4g}"
 
 
 def band(interval: Interval, form: Callable[[float], str]) -> str:
     """The ends of an interval."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return "unknown"
+        return UNKNOWN
     low, high = form(interval.low), form(interval.high)
     figure, space, unit = low.rpartition(_SPACE)
     return f"{figure if space and high.endswith(space + unit) else low} to {high}"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 -> 1 sample, 1200 -> 1,200 samples."""
+    return f"{count:,} {noun}{'s'[: count != 1]}"
 
 
 def seconds(value: float) -> str:

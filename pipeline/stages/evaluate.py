@@ -144,15 +144,20 @@ class _Measuring:
         config, failures = self._config, list[FailedSample]()
         meter = make_meter(config.data.task, width, config.data.metrics)
         answers = AnswersFormat(config.data.task, width)
+        asked, gap = 0, 0.0
         with progress.task("evaluate", samples.size) as task:
             for chunk, block, outputs in answered(config, samples, (teacher, self._student), width):
                 failures += block.failures
+                told: dict[str, float] = {}
                 if outputs:
                     expected, got = outputs
                     meter.update(expected, got, torch.from_numpy(block.labels))
                     data = answers.write(answers.table(block.keys, block.labels, expected, got))
                     self.files.append(self._artifact.write(shard_name(chunk.index), data, samples=len(block.keys)))
-                task.advance(len(chunk))
+                    asked += len(block.keys)
+                    gap += float((expected - got).square().sum())
+                    told = {"gap": gap / asked}
+                task.advance(len(chunk), **told)
         figures = meter.compute()
         missing = [name for name in config.data.metrics if name not in figures]
         if missing:

@@ -61,6 +61,11 @@ class Folder:
     def exists(self, name: str = "") -> bool:
         return self._place.info(self.path(name)) is not None
 
+    def is_directory(self) -> bool:
+        """Whether it is there as a directory, which may be empty where the store has such."""
+        info = self._place.info(self._root)
+        return info is not None and info["type"] == "directory"
+
     def size(self, name: str) -> int:
         """Bytes of a file.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline import layout
 from pipeline.artifacts.identity import identity
 from pipeline.verify.verdict import Findings
 from schemas.manifest import MANIFEST, Manifest
-
-_ROUND = re.compile(r"round-(\d+)/(opponent|auxiliary)/")
 
 
 def check_chain(manifests: Mapping[str, Manifest], found: Findings) -> None:
@@ -38,10 +36,10 @@ def _links(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str, Any, A
             yield place, "teacher-logits/", made["cache"], whole["teacher-logits/"]
         if "embeddings/" in whole and "embeddings" in made:
             yield place, "embeddings/", made["embeddings"], whole["embeddings/"]
-        if match := _ROUND.fullmatch(place):
-            yield from _earlier(place, int(match[1]), made, files)
+        if (match := layout.ARTIFACT.fullmatch(place)) and match["round"]:
+            yield from _earlier(place, int(match["round"]), made, files)
             opponent = manifests.get(place.replace("auxiliary", "opponent"))
-            if match[2] == "auxiliary" and opponent is not None:
+            if match["kind"] == "auxiliary" and opponent is not None:
                 weights = [file.sha256 for file in opponent.files if file.path == "model.safetensors"]
                 yield place, place.replace("auxiliary", "opponent"), [made.get("opponent")], weights
         for input_, key in (("dataset/", "dataset"), ("student/", "training")):
@@ -50,7 +48,7 @@ def _links(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str, Any, A
         if place == "dataset/":
             rounds = made.get("rounds")
             for number, remembered in enumerate(rounds if isinstance(rounds, list) else (), 1):
-                input_ = f"round-{number:02d}/auxiliary/"
+                input_ = f"{layout.place_in(number, 'auxiliary')}/"
                 if input_ in whole:
                     yield place, input_, remembered, whole[input_]
 
@@ -63,6 +61,6 @@ def _earlier(
         yield place, "number of rounds", remembered, None
         return
     for number, known in enumerate(remembered, 1):
-        input_ = f"round-{number:02d}/auxiliary/"
+        input_ = f"{layout.place_in(number, 'auxiliary')}/"
         if input_ in files:
             yield place, input_, known, files[input_]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 
+from pipeline import layout
+from pipeline.latest import advised
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
 from pipeline.verify.artifact import ArtifactCheck, Teaching
@@ -15,8 +16,6 @@ from pipeline.verify.verdict import Findings, Relabelled, Verdict
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import MANIFEST
-
-_IN_A_RUN = re.compile(r"(teacher-logits|embeddings|dataset|student|evaluation|round-\d+/(?:opponent|auxiliary))/")
 
 
 def verify(
@@ -81,9 +80,11 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
         return {"": dict(sizes)}
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for name, size in sizes.items():
-        if match := _IN_A_RUN.match(name):
+        if match := layout.ARTIFACT.match(name):
             found[match[0]][name[match.end() :]] = size
     if not any(_artifact(files) for files in found.values()):
+        if versions := advised(Folder(url)):
+            raise UserError(f"{url} {versions}")
         what = f"there is no {MANIFEST}" if sizes else "no directory with files"
         raise UserError(f"{url}: {what}; verify takes a data set, another artifact, or the directory of a run")
     return found

@@ -27,20 +27,21 @@ class Curves:
     def __init__(self, writer: Any, begin: int = 0) -> None:
         self._writer, self._begin = writer, begin
         self._before: dict[str, float] = {}
+        self._epochs = 0
 
     def step(self, state: State, rate: float) -> None:
-        """Draw the means since the last point, and the learning rate, where a point is due."""
+        """Draw the means since the last point, or the start of the epoch where that is later, and the learning rate."""
         if self._writer is None or state.step % EVERY:
             return
         # An epoch that has just ended has no sums any more, but means.
         sums = {name: float(value) for name, value in state.sums.items()}
         if sums:
-            before = self._before if self._before.get("steps", 0) < sums["steps"] else {}
+            before = self._before if self._epochs == len(state.epochs) else {}
             steps = sums["steps"] - before.get("steps", 0)
             means = {name: (sums[name] - before.get(name, 0)) / steps for name in sums if name != "steps"}
         else:
             means = {name: value for name, value in state.epochs[-1].items() if name not in ("epoch", "step", "lr")}
-        self._before = sums
+        self._before, self._epochs = sums, len(state.epochs)
         for name, value in {**means, "lr": rate}.items():
             self._writer.add_scalar(name, value, self._begin + state.step)
 

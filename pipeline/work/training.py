@@ -24,6 +24,7 @@ from pipeline.shards.rows import RowFormat
 from pipeline.storage import Folder
 from pipeline.work.checkpoint import pack, pack_optimizer, rank_state, unpack, unpack_optimizer
 from pipeline.work.curves import Curves, training_curves
+from schemas.anyway import ANYWAY
 from schemas.config import Config
 from schemas.errors import UserError
 from schemas.manifest import Manifest
@@ -34,7 +35,7 @@ MODEL, OPTIMIZER, METRICS, CHECKPOINT = "model.safetensors", "optimizer.safetens
 
 def training_settings(config: Config) -> dict[str, Any]:
     """`[train]` as far as it decides the weights of a segment."""
-    return config.train.model_dump(mode="json", exclude={"init", "checkpoint_every", "tensorboard"})
+    return config.train.model_dump(mode="json", exclude={"init", *ANYWAY["train"]})
 
 
 def recipe(config: Config, task: str) -> Recipe:
@@ -57,11 +58,7 @@ def recipe(config: Config, task: str) -> Recipe:
 
 
 def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> Segment:
-    """Segment `number` (from 0) of `count` equal ones that share the whole budget.
-
-    Raises:
-        UserError: there are fewer steps than segments.
-    """
+    """Segment `number` (from 0) of `count` equal ones that share the whole budget."""
     steps = segment_steps(config, epoch_steps(pool, batch_plan(config)), number, count)
     return Segment(steps=steps, begin=number / count, end=(number + 1) / count, seed=seed)
 
@@ -69,15 +66,12 @@ def segment(config: Config, pool: Pool, number: int, count: int, seed: int) -> S
 def segment_steps(config: Config, epoch: int, number: int, count: int) -> int:
     """Steps of segment `number` (from 0) of `count`, where `epoch` steps are a pass over its samples.
 
-    Raises:
-        UserError: there are fewer steps than segments.
+    At least one: a config has as many steps as there are trainings.
     """
     train = config.train
     if train.epochs is not None:
         return max(round(train.epochs / count * epoch), 1)
     total = train.steps or 0
-    if total < count:
-        raise UserError(f"train.steps = {total} is less than the {count} trainings of {count - 1} rounds and the last")
     return round(total * (number + 1) / count) - round(total * number / count)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,12 @@ def test_json_is_one_object(bpkd: Any, calls: Any) -> None:
     assert result["teacher_accuracy"] == 0.987
     assert [method["method"] for method in result["methods"]] == ["plain KD", "bpkd"]
     assert [method["seconds"] for method in result["methods"]] == [None, 7.25]
+
+
+def test_json_has_null_for_what_is_no_number(bpkd: Any, calls: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FOUND.teacher.figures, "accuracy", math.nan)
+    found = json.loads(bpkd("demo", "--json").out, parse_constant=pytest.fail)
+    assert found["teacher_accuracy"] is None
 
 
 @pytest.mark.parametrize(

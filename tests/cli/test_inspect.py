@@ -65,11 +65,13 @@ def test_a_sample_in_words(bpkd: Any, dataset: str) -> None:
 def test_a_terminal_with_colours_shows_the_image_beside_its_parent(
     bpkd: Any, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
+    piped = bpkd("inspect", dataset, "--sample", "s1+r01").out
+    assert "▀" not in piped and piped.endswith("--save DIR writes the image\n")
     for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm", "COLUMNS": "80"}.items():
         monkeypatch.setenv(name, value)
     said = bpkd("inspect", dataset, "--sample", "s1+r01").out
     assert said.count("▀") == 2 * 2 * 5  # two images of 4x5 pixels, two rows in a line
+    assert "--save" not in said
     assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01", "--json").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "▀" not in bpkd("inspect", dataset, "--sample", "s1+r01").out
@@ -87,6 +89,21 @@ def test_nothing_is_written_unless_asked(bpkd: Any, dataset: str, tmp_path: Path
     before = sorted(tmp_path.rglob("*"))
     bpkd("inspect", dataset, "--sample", "s1+r01")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_figure_is_cut_however_narrow_it_is(
+    bpkd: Any, dataset: str, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    out = bpkd("inspect", dataset).out
+    assert "…" not in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["1", "4", "before", "2.5", "1.75", "2.5", "3.25"] in rows
+    assert (["round", "auxiliary", "gap", "mean", "25", "%", "50", "%", "75", "%"] in rows) is not terminal
 
 
 def test_text_of_others_cannot_act_on_the_terminal(bpkd: Any, tmp_path: Path, write_dataset: Any) -> None:

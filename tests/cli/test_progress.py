@@ -39,6 +39,12 @@ def test_the_line_ends_with_the_latest_figures() -> None:
     assert file.getvalue().endswith("gap=3.142 loss=0.5\n")
 
 
+def test_nobody_sees_what_lets_one_in() -> None:
+    progress, file = shown(terminal=False)
+    progress.say("3 shards taken over from s3://me:s3cret@bucket/v001")
+    assert file.getvalue() == "3 shards taken over from s3://***@bucket/v001\n"
+
+
 def test_bytes_are_shown_as_people_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli.progress, "REDRAW", 0)
     progress, file = shown(terminal=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def test_in_words(bpkd: Any, written: dict[str, Any]) -> None:
         "  not shown: x is damaged",
     ]
     assert written["called"] == ("r", {"baseline": "other", "output": "p.html"})
+
+
+def test_rounds_far_ahead_are_counted(bpkd: Any, written: dict[str, Any]) -> None:
+    written["result"] = replace(report(), figures=replace(report().figures, not_begun=4))
+    assert "  not finished: student and 4 more" in bpkd("report", "r").out.splitlines()
+    assert json.loads(bpkd("report", "r", "--json").out)["not_begun"] == 4
 
 
 def test_as_json(bpkd: Any, written: dict[str, Any]) -> None:

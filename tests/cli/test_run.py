@@ -47,6 +47,12 @@ def test_json_is_one_object(bpkd: Any, stages: Any, config_file: Path) -> None:
     assert result["evaluation"] == {"accuracy": 0.875, "gap": 1.25}
 
 
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_nobody_sees_what_lets_one_in(bpkd: Any, stages: Any, config_file: Path, json_: list[str]) -> None:
+    said = bpkd("run", config_file, "--direct", "--set", "run.output=memory://user:s3cret@h/x", *json_)
+    assert said.code == 0 and "memory://***@h/x" in said.out and "s3cret" not in said.out + said.err
+
+
 def test_a_failed_stage_ends_the_run(bpkd: Any, stages: Any, config_file: Path) -> None:
     stages.results["export"] = UserError("nothing to export")
     said = bpkd("run", config_file, "--direct")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,20 @@ def test_json_of_mine_has_every_round(bpkd: Any, stages: Any, config_file: Path)
     rounds = json.loads(bpkd("mine", config_file, "--json").out)["details"]["rounds"]
     assert [item["samples"] for item in rounds] == [500, 400]
     assert rounds[1]["url"].endswith("/round-02/auxiliary")
+
+
+def test_json_has_null_for_what_is_no_number(bpkd: Any, stages: Any, config_file: Path) -> None:
+    stages.results["evaluate"] = {"accuracy": 0.1, "gap": math.nan, "nll": math.inf}
+    found = json.loads(bpkd("evaluate", config_file, "--json").out, parse_constant=pytest.fail)
+    assert found == {"accuracy": 0.1, "gap": None, "nll": None}
+
+
+@pytest.mark.parametrize("name", ["cache", "mine", "export", "train"])
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_nobody_sees_what_lets_one_in(bpkd: Any, stages: Any, config_file: Path, name: str, json_: list[str]) -> None:
+    said = bpkd(name, config_file, "--set", "run.output=memory://user:s3cret@h/x?token=t0ken", *json_)
+    assert said.code == 0 and "memory://***@h/x" in said.out
+    assert "s3cret" not in said.out + said.err and "t0ken" not in said.out + said.err
 
 
 def test_json_of_evaluate_is_the_figures(bpkd: Any, stages: Any, config_file: Path) -> None:

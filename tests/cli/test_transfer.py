@@ -41,6 +41,15 @@ def test_json_is_one_object(bpkd: Any, dataset: str, tmp_path: Path) -> None:
     assert found["sent"] == {"files": 0, "bytes": 0} and found["kept"]["files"] == 2
 
 
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_nobody_sees_what_lets_one_in(bpkd: Any, dataset: str, tmp_path: Path, json_: list[str]) -> None:
+    url = f"memory://user:s3cret@host/{tmp_path.name}"
+    outs = [bpkd("push", dataset, url, *json_), bpkd("pull", url, tmp_path / "copy", *json_)]
+    outs += [bpkd("inspect", url, *json_), bpkd("verify", url, *json_)]
+    assert [said.code for said in outs] == [0] * 4
+    assert "***@host" in outs[0].out + outs[2].out and not any("s3cret" in said.out + said.err for said in outs)
+
+
 def test_replace(bpkd: Any, dataset: str, tmp_path: Path, write_dataset: Any) -> None:
     write_dataset(f"{tmp_path}/other", "webdataset")
     said = bpkd("push", dataset, tmp_path / "other")

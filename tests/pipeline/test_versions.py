@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.datasets import open_dataset
+from pipeline.latest import LATEST, advised, latest
 from pipeline.progress import Silent
+from pipeline.report import write_report
 from pipeline.runs import is_complete, refuse_mixing
 from pipeline.stages import cache, export, mine, train
 from pipeline.storage import Folder
-from pipeline.versions import LATEST, latest, newest_version, open_version, publish
+from pipeline.verify import verify
+from pipeline.versions import newest_version, open_version, publish
 from schemas.config import Config, parse_config
 from schemas.errors import UserError
 
@@ -52,7 +56,7 @@ def configure(tmp_path: Path, add: Callable[[str], None]) -> Callable[..., Confi
             "teacher": {"factory": "zoo:mlp", "kwargs": {"hidden": [4]}},
             "student": {"factory": "zoo:mlp", "kwargs": {"hidden": [2]}},
             "mine": {"steps": 1},
-            "train": {"steps": 2, "batch_size": 4},
+            "train": {"steps": 3, "batch_size": 4},
         }
         merged = {name: {**section, **changes.get(name, {})} for name, section in values.items()}
         return parse_config(merged, root=tmp_path)
@@ -130,11 +134,19 @@ def test_a_file_that_is_gone_is_named(configure, add, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "run", [{"workers": 3}, {"name": "other"}, {"runner": "processes"}, {"disk_cache": "1GB"}], ids=str
+    "changes",
+    [
+        {"run": {"workers": 3}},
+        {"run": {"name": "other"}},
+        {"run": {"runner": "processes"}},
+        {"run": {"disk_cache": "1GB"}},
+        {"train": {"tensorboard": True, "checkpoint_every": 1}},
+    ],
+    ids=str,
 )
-def test_where_and_under_which_name_it_runs_makes_no_version(configure, run):
+def test_what_changes_nothing_makes_no_version(configure, changes):
     make(configure(), stages=1)
-    assert name(open_version(configure(run=run), SILENT)) == "v001"
+    assert name(open_version(configure(**changes), SILENT)) == "v001"
 
 
 def test_a_run_without_versions_is_not_mixed_with_them(configure):
@@ -207,3 +219,34 @@ def test_a_run_does_not_go_where_versions_are(configure):
     make(configure(), stages=1)
     with pytest.raises(UserError, match=r"holds versions; set run\.versions = true"):
         refuse_mixing(configure(run={"versions": False}))
+
+
+def test_who_names_all_versions_is_told_the_last_finished_one(configure, add):
+    config = configure()
+    make(config, stages=1)
+    root = config.output
+    assert advised(Folder(root)).endswith(f"none of them finished; of the last name {root}/v001")
+    make(config)
+    add("b")
+    make(config, stages=1)  # begins v002
+    for command, part in ((write_report, ""), (verify, ""), (open_dataset, "/dataset")):
+        with pytest.raises(UserError, match=f"{root} holds versions of a run; of the last finished one name") as told:
+            command(root)
+        assert str(told.value).endswith(f" {root}/v001{part}")
+    assert advised(Folder(f"{root}/v001")) is None
+
+
+@pytest.mark.parametrize("found", ["{", "[]", '{"version": "../v001"}', '{"version": 1}', "{}", " " * 20_000 + "{}"])
+def test_a_damaged_pointer_names_nothing(tmp_path, found):
+    (tmp_path / "latest.json").write_text(found)
+    assert latest(Folder(str(tmp_path))) is None
+
+
+def test_a_record_of_what_changes_nothing_is_still_found(configure):
+    config = configure()
+    make(config, stages=1)
+    root = Folder(config.output)
+    record = json.loads(root.read("v001/version.json"))
+    record["made_from"]["train"]["tensorboard"] = False
+    root.write("v001/version.json", json.dumps(record).encode())
+    assert name(open_version(config, SILENT)) == "v001"

@@ -84,6 +84,7 @@ def complaint(values: dict[str, Any]) -> str:
         ({"mine__climbs": 2}, ["mine: climbs > 1", "noise"]),
         ({"mine__start_options": {"std": [1]}}, ["mine.start_options.std = [1]", "valid number"]),
         ({"train__steps": 1, "train__epochs": 1}, ["train: set steps or epochs, not both"]),
+        ({"train__steps": 2, "run__rounds": 2}, ["train.steps = 2 is less than the 3 trainings", "lower run.rounds"]),
         ({"train__source_fraction": "all"}, ["train.source_fraction = 'all'"]),
         ({"teacher__mean": [0.5]}, ["teacher: mean and std go together"]),
         ({"teacher__kwargs": 3}, ["teacher.kwargs = 3", "should be a table"]),
@@ -253,7 +254,7 @@ kwargs = st.dictionaries(
     seed=st.integers(0, 2**62),
     options=kwargs,
     budget=st.one_of(
-        st.fixed_dictionaries({"steps": st.integers(1, 10**9)}),
+        st.fixed_dictionaries({"steps": st.integers(6, 10**9)}),
         st.fixed_dictionaries({"epochs": st.floats(0, 100, exclude_min=True)}),
     ),
     bounds=st.none() | st.tuples(st.floats(-1e6, 0), st.floats(0, 1e6, exclude_min=True)),

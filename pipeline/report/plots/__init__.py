@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.report.figures import Figures
-from pipeline.report.plots import making, student
+from pipeline.report.plots import history, student
 from pipeline.report.plots.options import Plot
 
 __all__ = ["Plot", "plots"]
@@ -13,8 +13,8 @@ def plots(figures: Figures) -> dict[str, Plot]:
     """All plots for which there is something to show, by their id."""
     evaluation = figures.evaluation
     baseline = figures.baseline.name if figures.baseline else None
-    found = [making.losses(figures.curves), making.gaps(figures.gaps)]
-    found += [making.times(figures.costs), making.sizes(figures.costs)]
+    found = [history.losses(figures.curves), history.gaps(figures.gaps)]
+    found += [history.times(figures.costs), history.sizes(figures.costs)]
     if evaluation:
         found += [student.headline(evaluation.measures, baseline), student.classes(evaluation, baseline)]
         found += [student.calibration(evaluation), student.answers(evaluation)]

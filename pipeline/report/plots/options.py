@@ -15,6 +15,9 @@ OWN, OTHER, TEXT, FAINT, PAGE = "--own", "--other", "--text", "--line", "--page"
 ROWS = 200
 """That a table shows, at most."""
 
+BESIDE_BARS = 60
+"""Pixels to the right of bars, for the label of the longest."""
+
 
 @dataclass(frozen=True)
 class Plot:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pipeline.report.figures import Evaluation, Measure
-from pipeline.report.plots.options import OTHER, OWN, ROWS, TEXT, Plot, axis, coloured, line_of, option_of
+from pipeline.report.plots.options import BESIDE_BARS, OTHER, OWN, ROWS, TEXT, Plot, axis, coloured, line_of, option_of
 from pipeline.report.statistics import Interval
 from pipeline.report.words import band, number, percent, points
 
@@ -69,6 +69,7 @@ def classes(evaluation: Evaluation, baseline: str | None) -> Plot | None:
     category = axis() | {"type": "category", "data": names, "inverse": True, "splitLine": {"show": False}}
     category["axisLabel"] |= {"width": 110, "overflow": "truncate", "interval": 0}
     option = option_of(axis(name), category, series, legend=False)
+    option["grid"]["right"] = BESIDE_BARS
     rows = []
     for found in ordered[:ROWS]:
         row = [found.name, f"{found.samples:,}", percent(found.own.value), band(found.own, percent)]

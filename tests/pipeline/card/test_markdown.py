@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -46,6 +47,13 @@ def test_any_text_in_a_table(text: str) -> None:
 def test_a_block_ends_where_it_ends(text: str) -> None:
     (only,) = MARKDOWN.parse(block(text))
     assert only.type == "fence" and "".join(only.content.split()) == "".join(text.split())
+
+
+@pytest.mark.parametrize("text", ["www.evil.example", "see WWW.evil.example", "(www.evil.example)"])
+def test_an_address_without_its_protocol_is_no_link(text: str) -> None:
+    """GitHub makes one of a bare `www.`; commonmark does not, so that it is told by the source."""
+    assert not re.search(r"www\.", escaped(text), re.IGNORECASE)
+    assert cells(table(["a", "b"], [[text, "last"]])) == [text, "last"]
 
 
 def test_what_is_too_long_is_cut() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import numpy.typing as npt
@@ -136,3 +137,15 @@ def test_regression_by_hand() -> None:
     labels = np.array([[1.0], [2.0], [3.0], [math.nan]])
     found = figures("regression", np.zeros((4, 1)), np.array([[1.0], [2.0], [5.0], [9.0]]), labels)
     assert found == pytest.approx({"mse": 4 / 3, "mae": 2 / 3, "r2": 1 - 4 / 2, "gap": (1 + 4 + 25 + 81) / 4})
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_answers_that_are_no_numbers_count_and_warn_of_nothing(task: str) -> None:
+    """Of a student that diverged: a mean over the others would be that of another student."""
+    teacher, student = np.ones((4, 3)), np.ones((4, 3))
+    student[1] = np.nan
+    labels = np.zeros(4) if task == "classification" else np.ones((4, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = figures(task, teacher, student, labels)
+    assert all(math.isnan(found[name]) for name in (("gap", "nll") if task == "classification" else ("gap", "mse")))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -109,6 +111,17 @@ def test_numbers_have_errors_and_no_classes(number_run: str) -> None:
     assert set(found.others) == {"mae", "r2"} and not found.classes and not found.bins
     known = frame(number_run).drop_nulls("label")
     assert found.points == [(row[0], got[0]) for row, got in known.select("label", "student").iter_rows()]
+
+
+def test_answers_that_are_no_numbers_are_in_no_bin(run: Path) -> None:
+    found = answers(run)
+    tables = list(found.tables())
+    place = tables[0].schema.get_field_index("student_confidence")
+    tables[0] = tables[0].set_column(place, "student_confidence", pa.array([math.nan] * len(tables[0]), pa.float32()))
+    object.__setattr__(found, "tables", lambda: iter(tables))
+    figures = evaluate(found, None)
+    assert figures.no_numbers == len(tables[0])
+    assert sum(bin_.samples for bin_ in figures.bins) == 24 - len(tables[0]) and math.isfinite(figures.ece or math.nan)
 
 
 def test_numbers_are_compared_too(number_run: str) -> None:

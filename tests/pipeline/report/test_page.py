@@ -7,8 +7,11 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import shutil
+import warnings
 from collections import Counter
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cli.main import main
 from pipeline.datasets.pairs import PAIRS
-from pipeline.report import making, write_report
+from pipeline.report import history, write_report
 from pipeline.report.figures import (
     Answer,
     Bin,
@@ -35,8 +39,9 @@ from pipeline.report.page import render
 from pipeline.report.pictures import picture
 from pipeline.report.statistics import Interval
 from pipeline.storage import Folder
+from schemas.config import Config
 from schemas.errors import UserError
-from tests.pipeline.report.conftest import HOSTILE
+from tests.pipeline.report.conftest import HOSTILE, perform
 
 VOID = {"meta", "link", "img", "input", "br", "hr"}
 
@@ -82,6 +87,7 @@ def test_it_has_all_of_its_parts(run: Path, plain: Path) -> None:
     drawn = {attributes["data-plot"] for attributes in page.of("div") if "data-plot" in attributes}
     options = json.loads(next(text for tag, text in page.texts if tag == "script"))
     assert drawn == set(options) == {"headline", "losses", "gaps", "classes", "calibration", "times", "sizes"}
+    assert all(options[name]["grid"]["right"] >= 60 for name in ("classes", "times", "sizes"))  # labels beside bars
     assert "run.rounds" in page.text("th") and "without auxiliary samples" in page.text("p")
     assert page.text("pre").count('"sha256"') > 3 and "[data]" in page.text("pre")
     for name in ("evaluation", "round-02/opponent"):
@@ -89,11 +95,55 @@ def test_it_has_all_of_its_parts(run: Path, plain: Path) -> None:
     assert "This run has one student" not in page.text("p")
 
 
+def test_what_makes_no_student_better_is_no_difference(run: Path, plain: Path) -> None:
+    text = (plain / "config.toml").read_text()
+    text = text.replace("[data]\n", '[data]\nlicense = "mit"\nhomepage = "https://a.org"\ncitation = "me"\n')
+    (plain / "config.toml").write_text(text.replace("tensorboard = false", "tensorboard = true"))
+    found = write_report(str(run), baseline=str(plain)).figures.baseline
+    assert found and [key for key, *_ in found.differences] == ["run.rounds"]
+
+
 def test_without_a_baseline_it_says_how_to_make_one(run: Path) -> None:
     _, page = read(run)
     assert "This run has one student" in page.text("p")
     assert f"bpkd run {run}/config.toml --set run.rounds=0 --set run.output={run}-baseline" in page.text("pre")
     assert f"bpkd report {run} --baseline {run}-baseline" in page.text("pre")
+
+
+def test_the_recipe_makes_a_fair_baseline(
+    image_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = perform(image_config(run={"output": f"{tmp_path}/some run"}, train={"steps": None, "epochs": 2}))
+    monkeypatch.chdir(run)
+    recipe = next(text for tag, text in read(".")[1].texts if tag == "pre")
+    first, second = (shlex.split(line)[1:] for line in recipe.splitlines())
+    monkeypatch.chdir("/")
+    assert main([*first, "--direct", "--quiet"]) == main([*second, "--quiet"]) == 0
+    made = write_report(run, baseline=f"{run}-baseline")
+    assert made.figures.baseline and made.figures.steps == made.figures.baseline.steps
+    assert "that is not due to auxiliary samples alone" not in made.verdict
+    text = Page(Path(made.url).read_text()).text("p")
+    assert f"This run's student took {made.figures.steps} optimiser steps, the baseline's {made.figures.steps}." in text
+    # The config alone would have given it fewer, as it has fewer samples.
+    plain = perform(image_config(run={"output": f"{tmp_path}/plain", "rounds": 0}, train={"steps": None, "epochs": 2}))
+    assert "optimiser steps, so that is not due to" in write_report(run, baseline=plain).verdict
+
+
+def test_samples_that_failed_are_counted(image_config: Callable[..., Config], tmp_path: Path) -> None:
+    config = image_config(
+        run={"output": f"{tmp_path}/failed", "rounds": 1}, train={"optimizer": "sgd", "lr": 1e30, "warmup": 0}
+    )
+    run = perform(config)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = write_report(run)
+    assert [cost.failures for cost in made.figures.costs if cost.name == "climb"] == [40]
+    page = Page(Path(made.url).read_text())
+    said = page.text("p")
+    assert "Finished without an auxiliary sample: round-01/auxiliary. 40 samples failed" in said
+    assert "No round is finished" not in said and "training diverged: 24 of its 24 answers" in said
+    assert page.text("th").count("failed") == 2 and page.text("td").count("40") >= 2
+    assert "nan" not in re.sub("[a-z]{4,}", "", said + page.text("td") + page.text("figcaption"))
 
 
 def test_it_is_the_same_every_time(run: Path) -> None:
@@ -192,11 +242,20 @@ def test_it_stays_small_however_large_the_run_is() -> None:
     )  # fmt: skip
     figures = Figures(
         "n", "u", "1", "image", rounds, "c" * 2**22, stages, [],
-        [Curve(str(n), list(range(making.FEWEST + 1)), [0.123456789] * (making.FEWEST + 1)) for n in range(rounds)],
+        [Curve(str(n), list(range(history.FEWEST + 1)), [0.123456789] * (history.FEWEST + 1)) for n in range(rounds)],
         [Gap(n, 9, (1.0, 1.0, 1.0, 1.0), (2.0, 2.0, 2.0, 2.0)) for n in range(rounds)],
         evaluation, None, [Pair(shown, shown, 1, 1.0, 2.0, 3.0, image, "c", [])] * PAIRS, ["n" * 500] * 10,
     )  # fmt: skip
     assert len(render(figures).encode()) < 5_000_000
+
+
+def test_rounds_that_nobody_began_are_counted(run: Path) -> None:
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace("rounds = 2", "rounds = 3000000"))
+    made = write_report(str(run))
+    assert [stage.name for stage in made.figures.missing] == ["round-03/opponent", "round-03/auxiliary"]
+    page = Page(Path(made.url).read_text())
+    assert "and 5,999,994 more" in page.text("p") and "2 of 3,000,000" in page.text("td")
 
 
 def test_time_is_unknown_where_nobody_kept_it(run: Path) -> None:
@@ -237,6 +296,7 @@ def test_what_is_no_run_is_refused(run: Path, tmp_path: Path, path: str, said: s
 
 
 def test_a_directory_is_no_page(run: Path, tmp_path: Path) -> None:
-    for output in (str(run), f"{tmp_path}/"):
+    (tmp_path / "empty").mkdir()
+    for output in (str(run), f"{tmp_path}/", f"{tmp_path}/empty"):
         with pytest.raises(UserError, match="takes the file to write"):
             write_report(str(run), output=output)

@@ -36,7 +36,6 @@ CASES = {
         {"mine": {"start": "crop", "start_options": {"pad": 8, "padding": "reflect"}}},
         "8x8.*pad = 7 or less",
     ),
-    "fewer steps than trainings": ({"train": {"steps": 2}}, "train.steps = 2.*3 trainings"),
     "a loss of one's own that is none": ({"train": {"loss": "nowhere:Loss"}}, "nowhere"),
     "no such device": ({"run": {"device": "cuda:7"}}, "cuda"),
 }

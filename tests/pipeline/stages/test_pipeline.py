@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,6 +17,7 @@ from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.datasets import open_dataset
 from pipeline.models import freeze, load_model
+from pipeline.progress import Silent
 from pipeline.runs import record_config
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
@@ -78,6 +81,21 @@ def test_an_evaluation_shows_samples_only_of_what_its_student_was_trained_on(con
     assert not shown(student=f"{config.output}/another")
     Folder(layout.dataset(config.output)).remove()
     assert not shown()
+
+
+def test_an_evaluation_tells_the_mean_gap_as_it_goes(configure):
+    gaps = []
+
+    class Told(Silent):
+        @contextmanager
+        def task(self, title, total, unit="samples"):
+            yield SimpleNamespace(advance=lambda count, gap: gaps.append(gap))
+
+    config = configure(run={"rounds": 0}, train={"steps": 2})
+    for stage in (cache, export, train):
+        stage(config)
+    figures = evaluate(config, progress=Told())
+    assert len(gaps) > 1 and gaps[-1] == pytest.approx(figures["gap"], rel=1e-5)
 
 
 def test_cached_logits_are_the_teachers(configure):

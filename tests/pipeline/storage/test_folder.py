@@ -58,6 +58,8 @@ def test_what_is_written_is_read_listed_and_found(folder: Folder) -> None:
     assert folder.read("a.bin") == b"three" and (folder / "deeper").read("still/c.bin") == b"four"
     assert folder.names() == ["a.bin", "b.bin"] and folder.folders() == ["deeper"]
     assert folder.find() == {"a.bin": 5, "b.bin": 3, "deeper/still/c.bin": 4}
+    assert folder.is_directory() and (folder / "deeper").is_directory()
+    assert not (folder / "a.bin").is_directory() and not (folder / "nothing").is_directory()
     assert folder.size("a.bin") == 5
     assert folder.exists() and folder.exists("b.bin") and folder.exists("deeper")
     assert not folder.exists("a") and not folder.exists("a.bin/below")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 
+from pipeline.distill.loop import State
 from pipeline.stages import cache, export, mine, train
+from pipeline.work.curves import Curves
 from schemas.config import Config
 from schemas.errors import UserError
 
@@ -62,6 +65,23 @@ def test_what_is_done_again_after_an_interruption_is_drawn_once(
     train(config)
     steps = [step for step, _ in read(tmp_path / "run" / "tensorboard" / "train")["loss"]]
     assert steps == list(range(10, 91, 10))
+
+
+def test_epochs_shorter_than_the_way_between_two_points() -> None:
+    drawn: list[tuple[str, float, int]] = []
+    curves = Curves(SimpleNamespace(add_scalar=lambda *point: drawn.append(point)))
+    state, losses = State(), [float(step**2) for step in range(1, 41)]
+    for step, loss in enumerate(losses, 1):
+        state.step = step
+        state.sums = {"loss": state.sums.get("loss", 0.0) + loss, "steps": state.sums.get("steps", 0) + 1}
+        if step % 7 == 0:
+            state.epochs.append({"epoch": step // 7, "step": step, "lr": 0.1, "loss": sum(losses[step - 7 : step]) / 7})
+            state.sums = {}
+        curves.step(state, 0.1)
+    begun = {10: 7, 20: 14, 30: 28, 40: 35}  # the epoch that each point is in
+    assert [(step, value) for name, value, step in drawn if name == "loss"] == [
+        (step, pytest.approx(sum(losses[begin:step]) / (step - begin))) for step, begin in begun.items()
+    ]
 
 
 def test_it_needs_tensorboard(configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch) -> None:

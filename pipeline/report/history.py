@@ -33,8 +33,8 @@ def stages(run: Run) -> list[Stage]:
     return [_stage(run, path, kind) for path, kind in run.artifacts]
 
 
-def costs(stages: list[Stage]) -> list[Cost]:
-    """What all artifacts of each kind have cost."""
+def costs(stages: list[Stage], more_rounds: int = 0) -> list[Cost]:
+    """What all artifacts of each kind have cost; of further rounds there is nothing yet."""
     found = []
     for kind in dict.fromkeys(stage.kind for stage in stages):
         same = [stage for stage in stages if stage.kind == kind]
@@ -43,9 +43,10 @@ def costs(stages: list[Stage]) -> list[Cost]:
             Cost(
                 name=_DOES.get(kind, kind),
                 command=same[0].command,
-                artifacts=len(same),
+                artifacts=len(same) + (more_rounds if kind in layout.IN_ROUNDS else 0),
                 done=sum(stage.state == "finished" for stage in same),
                 samples=sum(stage.samples for stage in same),
+                failures=sum(stage.failures for stage in same),
                 bytes=sum(stage.bytes for stage in same),
                 seconds=sum(known),
                 timed=len(known),
@@ -91,7 +92,7 @@ def curves(run: Run) -> list[Curve]:
     """
     fresh = run.setting("train", "init") == "fresh"
     found, begin = [], 0
-    trainings = [(path, f"round {number}") for number, path in enumerate(_rounds(run, "opponent"), 1)]
+    trainings = [(layout.place_in(number, "opponent"), f"round {number}") for number in run.rounds_shown]
     for path, name in [*trainings, ("student", "student")]:
         data = run.read(path, "metrics.parquet")
         if data is None:
@@ -109,20 +110,31 @@ def curves(run: Run) -> list[Curve]:
     return found
 
 
+def steps(run: Run) -> int | None:
+    """Of the optimiser, that the student took: also those of the opponents, where it went on from the last of them."""
+    student = run.manifest("student")
+    if student is None:
+        return None
+    found = [student]
+    if "opponent" in student.fingerprint:
+        opponents = [run.manifest(layout.place_in(number, "opponent")) for number in run.rounds_shown]
+        found += [manifest for manifest in opponents if manifest is not None]
+        if len(found) != run.rounds + 1:
+            return None
+    counts = [count for manifest in found if isinstance(count := manifest.details.get("steps"), int)]
+    return sum(counts) if len(counts) == len(found) else None
+
+
 def gaps(run: Run) -> list[Gap]:
     """Of every finished round that has samples."""
     found = []
-    for number, path in enumerate(_rounds(run, "auxiliary"), 1):
-        manifest = run.manifest(path)
+    for number in run.rounds_shown:
+        manifest = run.manifest(layout.place_in(number, "auxiliary"))
         if manifest is None or not manifest.details.get("gap"):
             continue
         both = [_quartiles(manifest.details["gap"].get(name)) for name in ("gap_before", "gap_after")]
         found.append(Gap(number, manifest.samples, *both))
     return found
-
-
-def _rounds(run: Run, kind: str) -> list[str]:
-    return [path for path, found in run.artifacts if found == kind]
 
 
 def _quartiles(value: Any) -> tuple[float, float, float, float]:

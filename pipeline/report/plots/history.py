@@ -7,7 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.report.figures import Cost, Curve, Gap
-from pipeline.report.plots.options import FAINT, OTHER, OWN, ROWS, TEXT, Plot, axis, coloured, line_of, option_of
+from pipeline.report.plots.options import (
+    BESIDE_BARS,
+    FAINT,
+    OTHER,
+    OWN,
+    ROWS,
+    TEXT,
+    Plot,
+    axis,
+    coloured,
+    line_of,
+    option_of,
+)
 from pipeline.report.words import number, of_bytes, seconds
 
 
@@ -105,7 +117,7 @@ def _bars(id_: str, said: str, unit: str, values: list[tuple[str, float]], shown
     series: list[dict[str, Any]] = [{"type": "bar", "name": unit, "data": data, "barMaxWidth": 14}]
     series[0] |= {"label": {"show": True, "position": "right", "color": TEXT, "fontSize": 11}, **coloured(OWN)}
     option = option_of(axis(unit), category, series, legend=False)
-    option["grid"]["right"] = 60
+    option["grid"]["right"] = BESIDE_BARS
     rows = [[name, shown(value)] for name, value in values]
     return Plot(id_, said, option, ["stage", unit], rows, 80 + 22 * len(values))
 
