@@ -11,9 +11,9 @@ from typing import Any
 import tomlkit
 from pydantic import PrivateAttr, ValidationError, model_validator
 
-from schemas import registry
 from schemas.errors import UserError, clipped
 from schemas.explain import explain
+from schemas.fits import check_budget, check_kind, check_opponent, check_task
 from schemas.recipes import RECIPES
 from schemas.sections import (
     CacheConfig,
@@ -76,63 +76,11 @@ class Config(Section):
         return _student_of_teacher(values)
 
     @model_validator(mode="after")
-    def _task_fits(self) -> Config:
-        if self.data.task == "regression":
-            if self.data.classes is not None:
-                raise ValueError("data.classes: regression has none; leave it out")
-            if self.train.loss in {"kl", "js", "dkd"}:
-                raise ValueError(f'train.loss = "{self.train.loss}" compares class probabilities; regression takes mse')
-            if self.mine.objective in {"kl", "js"}:
-                raise ValueError(
-                    f'mine.objective = "{self.mine.objective}" compares probabilities; regression takes l2'
-                )
-            if self.mine.objective == "student":
-                raise ValueError('mine.objective = "student" needs an answer, that is a class; regression takes l2')
-        return self
-
-    @model_validator(mode="after")
-    def _kind_fits(self) -> Config:
-        text, mine = self.data.kind == "text", self.mine
-        # Of the user's own kinds and climbers nothing is known.
-        if mine.output in (("input",) if text else ("embedding", "token")) and self.data.kind in registry.KINDS.names:
-            takes = "embedding or token" if text else "input"
-            raise ValueError(f'mine.output = "{mine.output}" is not for {self.data.kind} data; it takes {takes}')
-        if not text and mine.step_rule in ("sentence", "token"):
-            raise ValueError(f'mine.step_rule = "{mine.step_rule}" is for text; {self.data.kind} data takes l2 or sign')
-        if mine.step_rule == "smooth" and self.data.kind in ("text", "array"):
-            raise ValueError(f'mine.step_rule = "smooth" blurs images; {self.data.kind} data takes l2')
-        if mine.opponent == "fresh" and self.train.init == "continue":
-            raise ValueError(
-                'train.init = "continue" goes on from the last opponent, which with mine.opponent = "fresh" has had a '
-                'share of the steps only; set train.init = "fresh"'
-            )
-        if mine.opponent == "fresh" and mine.output == "embedding":
-            raise ValueError(
-                'mine.opponent = "fresh" would give the student other token embeddings than those that are perturbed; '
-                'text takes it with mine.output = "token"'
-            )
-        if text and mine.start == "mixup":
-            raise ValueError('mine.start = "mixup" mixes inputs, which words cannot be; text takes sample or noise')
-        if mine.start in ("cutmix", "crop") and self.data.kind in ("text", "array"):
-            takes = "sample or noise" if text else "sample, noise or mixup"
-            raise ValueError(f'mine.start = "{mine.start}" is for images; {self.data.kind} data takes {takes}')
-        if text and mine.bounds is not None:
-            raise ValueError("mine.bounds: token embeddings have no valid range; text takes mine.ball and mine.radius")
-        if mine.output == "embedding" and self.train.freeze_embeddings is False:
-            raise ValueError(
-                "train.freeze_embeddings = false would change what perturbed embeddings are added to; "
-                'set it to true, or mine.output = "token"'
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _budget_suffices(self) -> Config:
-        steps, rounds = self.train.steps, self.run.rounds
-        if steps is not None and steps <= rounds:
-            raise ValueError(
-                f"train.steps = {steps} is less than the {rounds + 1} trainings of {rounds} rounds and the last; "
-                "raise it, or lower run.rounds"
-            )
+    def _fits(self) -> Config:
+        check_task(self.data, self.mine, self.train)
+        check_kind(self.data, self.mine, self.train)
+        check_opponent(self.mine, self.train)
+        check_budget(self.run, self.train)
         return self
 
     def locate(self, path: str) -> str:
