@@ -6,8 +6,9 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -40,6 +41,7 @@ class Comparison:
         teaching: arguments of `train_teacher` besides the epochs.
         steps, seeds, epochs: optimiser steps, number of seeds, epochs of the teacher's training.
         figures: of the tables.
+        teacher_threads: of the teacher's training; all cores where it is None, which a small model does not gain from.
     """
 
     name: str
@@ -51,20 +53,25 @@ class Comparison:
     seeds: int
     epochs: int
     figures: Sequence[str] = ("accuracy", "agreement")
+    teacher_threads: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
-    """One student: fractions, mean squared gap, and seconds of all stages that led to it, None where resumed."""
+    """One student: fractions, mean squared gap, and seconds of all stages that led to it, None where resumed.
+
+    A regression has no fractions, but its mean squared error against the labels.
+    """
 
     method: str
     student: str
     seed: int
-    accuracy: float
-    agreement: float
+    accuracy: float | None
+    agreement: float | None
     stored: int
     seconds: float | None
     gap: float | None = None
+    mse: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,10 @@ class Scale:
     work: Path
     steps: int
     epochs: int
+
+
+Task = tuple[Comparison, str, int, Scale]
+"""What `run_one` takes: a method and a seed of a comparison."""
 
 
 def config_of(comparison: Comparison, method: str, seed: int, scale: Scale) -> Config:
@@ -108,10 +119,11 @@ def make_teacher(comparison: Comparison, scale: Scale) -> None:
 
     config = config_of(comparison, next(iter(comparison.methods)), 0, scale)
     if not Path(config.locate(str(config.teacher.weights))).exists():
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(comparison.teacher_threads or os.cpu_count() or 1)
         progress = make_progress(quiet=False)
         taught = train_teacher(config, epochs=scale.epochs, progress=progress, **comparison.teaching)
-        click.echo(f"teacher: accuracy {taught.accuracy:.4f}, {taught.weights:,} weights", err=True)
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in taught.figures.items())
+        click.echo(f"teacher: {figures}, {taught.weights:,} weights", err=True)
 
 
 def run_one(comparison: Comparison, method: str, seed: int, scale: Scale) -> list[Result]:
@@ -130,8 +142,8 @@ def run_one(comparison: Comparison, method: str, seed: int, scale: Scale) -> lis
         return stored
 
     def result(student: str, figures: dict[str, float], seconds: float | None) -> Result:
-        known = figures["accuracy"], figures["agreement"]
-        return Result(method, student, seed, *known, stored, seconds, figures["gap"])
+        known = figures.get("accuracy"), figures.get("agreement")
+        return Result(method, student, seed, *known, stored, seconds, figures["gap"], figures.get("mse"))
 
     stored, seconds = timed(config.output, stages)
     results = [result("continued", evaluate(config), seconds)]
@@ -182,20 +194,38 @@ def _mean_std(values: list[float], figure: str) -> str:
 def compare(comparison: Comparison, scale: Scale, methods: list[str], seeds: int, jobs: int) -> list[Result]:
     """All runs, `jobs` of them side by side with one thread each."""
     make_teacher(comparison, scale)
-    tasks = [(comparison, method, seed, scale) for seed in range(seeds) for method in methods]
+    return run_all([(comparison, method, seed, scale) for seed in range(seeds) for method in methods], jobs)
+
+
+def run_all(tasks: Sequence[Task], jobs: int) -> list[Result]:
+    """The students of all tasks, in their order; the teacher must be there. A single job works in this process."""
     results: list[Result] = []
-    # Not forked: a child of a process that has computed with several threads would inherit their number, and may hang.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        for found in pool.map(run_one, *zip(*tasks, strict=True)):
+    with _mapping(jobs) as mapped:
+        for found in mapped(run_one, *zip(*tasks, strict=True)):
             results += found
             for result in found:
                 seconds = "resumed" if result.seconds is None else f"{result.seconds:.0f} s"
-                click.echo(
-                    f"{result.method:>16} seed {result.seed} {result.student:<22}accuracy {result.accuracy:.4f}  "
-                    f"agreement {result.agreement:.4f}  gap {result.gap:.3f}  {seconds}",
-                    err=True,
-                )
+                figures = ("accuracy", "agreement", "gap", "mse")
+                known = [(name, value) for name in figures if (value := getattr(result, name)) is not None]
+                shown = "".join(f"{name} {value:.4f}  " for name, value in known)
+                click.echo(f"{result.method:>16} seed {result.seed} {result.student:<22}{shown}{seconds}", err=True)
     return results
+
+
+@contextmanager
+def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """`map` over so many processes of one thread each."""
+    import torch
+
+    if jobs == 1:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the bits of a result depend on it
+        yield map
+        torch.set_num_threads(threads)
+        return
+    # Not forked: a child of a process that has computed with several threads would inherit their number, and may hang.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        yield pool.map
 
 
 def command(comparison: Comparison, about: str) -> click.Command:
