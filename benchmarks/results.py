@@ -8,15 +8,23 @@ Everything is made from benchmarks/results/*.json; nothing is measured. What has
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scale.tables import markdown, place
+sys.path.insert(0, str(Path(__file__).parent))
+
+import paper.digits
+import paper.regression
+import paper.text
+import travel
+from paper.tables import setting_rows
 from studies.pictures import lines_of
 from studies.tables import shown
+from timing import markdown, place
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -63,6 +71,11 @@ def _settings(report: Report) -> Iterable[Sequence[str]]:
     return [("method", "setting"), *report["chosen"].items()]
 
 
+def _travelled(report: Report) -> str:
+    """A table of each figure."""
+    return "\n\n".join(_table(partial(travel.rows, figure=figure))(report) for figure in ("agreement", "accuracy"))
+
+
 ENTRIES: dict[str, Entry] = {
     "study_search": Entry("python benchmarks/studies/samples.py --data DIR --search", _table(_settings)),
     "study_samples": _study("samples", "Accuracy of every method by the number of images"),
@@ -70,7 +83,24 @@ ENTRIES: dict[str, Entry] = {
     "study_climb": _study("climb", "Accuracy by rounds, steps, step size and objective"),
     "study_compute": _study("compute", "Accuracy of every method by what it asks of the teacher", x="passes"),
     "study_robustness": _study("robustness", "Accuracy under noise, blur, rotation and attacks, by their strength"),
-    # The experiments of the paper: "paper_NAME": Entry(command, _table(its rows), (its picture, what that shows)), ...
+    "travel": Entry("python benchmarks/travel.py --data DIR", _travelled),
+    "paper_regression": Entry(
+        "python benchmarks/paper/regression.py",
+        _table(paper.regression.rows),
+        (
+            paper.regression.draw,
+            "Curves of teacher and student, polynomials above and networks below. Left without auxiliary samples, "
+            "right with them: stars mark where on the teacher's curve they are.",
+        ),
+    ),
+    "paper_digits": Entry("python benchmarks/paper/digits.py --data DIR", _table(paper.digits.rows)),
+    "paper_text": Entry("python benchmarks/paper/text.py --data DIR", _table(paper.text.rows)),
+    **{
+        f"paper_{name}_settings": Entry(
+            f"python benchmarks/paper/{name}.py", _table(setting_rows), name=f"paper_{name}"
+        )
+        for name in ("regression", "digits", "text")
+    },
 }
 """Place in docs/results.md -> what stands there. A new one is a line here and two comments in the page."""
 

@@ -21,7 +21,7 @@ def test_the_page_says_what_was_measured(results: Any) -> None:
     texts, pictures = results.parts()
     text = results.PAGE.read_text()
     assert results.place(text, texts, "results") == text
-    stored = {path.name: path.read_bytes() for path in results.PICTURES.glob("study_*.svg")}
+    stored = {path.name: path.read_bytes() for path in results.PICTURES.glob("*.svg")}
     assert stored == pictures
 
 
