@@ -1,4 +1,4 @@
-"""What fresh students make of each method's data set: the methods are comparable, and the table says what was measured."""
+"""What fresh students make of each data set: methods are comparable, and the table says what was measured."""
 
 from __future__ import annotations
 
