@@ -32,7 +32,13 @@ def reads_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @click.argument("path", metavar="CONFIG", type=click.Path())
-    @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key of the config.")
+    @click.option(
+        "--set",
+        "overrides",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="Override a key of the config; paths are relative to CONFIG.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
     @common
     @wraps(command)

@@ -25,7 +25,10 @@ def pixels(file) -> torch.Tensor:
 
 def main(dataset: str, test: str) -> None:
     """`test` has a folder of images for each class, in the order of the classes."""
-    table = pq.read_table([*map(str, sorted(Path(dataset).glob("*.parquet")))], columns=["image", "teacher_logits"])
+    shards = sorted(map(str, Path(dataset).glob("*.parquet")))
+    if not shards:
+        sys.exit(f'{dataset} has no *.parquet: export with export.format = "parquet"')
+    table = pq.read_table(shards, columns=["image", "teacher_logits"])
     images = torch.stack([pixels(io.BytesIO(image["bytes"])) for image in table["image"].to_pylist()])
     teacher = torch.tensor(table["teacher_logits"].to_pylist(), dtype=torch.float32)
 
@@ -47,4 +50,6 @@ def main(dataset: str, test: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: plain_torch.py DATASET TEST_FOLDER")
     main(*sys.argv[1:])

@@ -29,12 +29,14 @@ def recorded_config(run: str) -> bool:
 
 
 def refuse_mixing(config: Config) -> None:
-    """Refuse a run where versions of runs are, and versions where a run is.
+    """Refuse a run where versions of runs are, versions where a run is, and either within an artifact.
 
     Raises:
-        UserError: `run.output` holds the other.
+        UserError: `run.output` holds something else.
     """
     root = Folder(config.output)
+    if root.exists(MANIFEST):
+        raise UserError(f"{root.url} is a finished artifact, such as a data set; name another run.output")
     if config.run.versions and root.exists(CONFIG):
         raise UserError(
             f"{root.url} is a run without versions; name another run.output for versions, or set run.versions = false"

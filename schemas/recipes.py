@@ -49,6 +49,8 @@ RECIPES: dict[str, Recipe] = {
                 "steps": 3,
             },
             "array": {"opponent": "fresh", "start": "noise"},
+            # Sentences are read by any student, shifts of embeddings by those with the same embeddings only.
+            "text": {"output": "token"},
         },
     ),
 }

@@ -47,6 +47,7 @@ def readme(facts: Facts, sheet: str | None) -> str:
         counts=facts.details.counts,
         kind=facts.details.rows.kind,
         told=facts.told,
+        mine=facts.told("mine") or {},
         sheet=sheet,
         columns=[entry["name"] for entry in features or () if not entry["name"].startswith("__")],
         source=", ".join(source) if isinstance(source, list) else source,

@@ -83,7 +83,7 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
         UserError: no sample has this key, or a shard is damaged.
         BpkdError: a shard is missing or damaged.
     """
-    with (progress or Silent()).task("search", dataset.manifest.samples) as task:
+    with (progress or Silent()).task("find sample", dataset.manifest.samples) as task:
         for part, batch in batches(dataset, ["key"]):
             task.advance(batch.num_rows)
             if pc.any(pc.equal(batch["key"], key)).as_py():
@@ -112,7 +112,7 @@ def _texts_of(dataset: Dataset, key: str, progress: Progress | None) -> tuple[st
         return None
     columns = dataset.rows.kind_.arrow_types(dataset.rows.shape)
     names = [name for name, type_ in columns.items() if pa.types.is_string(type_)]
-    with (progress or Silent()).task("search parent", dataset.manifest.samples) as task:
+    with (progress or Silent()).task("find parent", dataset.manifest.samples) as task:
         for _, batch in batches(dataset, ["key", *names]):
             task.advance(batch.num_rows)
             found = pc.index(batch["key"], key).as_py()

@@ -244,6 +244,7 @@ class Figures:
         notes: what could not be shown, and why.
         steps: as of a baseline.
         epochs: whether the budget is given in passes over the data, which are longer with auxiliary samples.
+        fresh_opponents: whether each round's opponent begins with new weights.
         not_begun: how many artifacts of further rounds there will be beside `stages`.
     """
 
@@ -263,6 +264,7 @@ class Figures:
     notes: list[str]
     steps: int | None = None
     epochs: bool = False
+    fresh_opponents: bool = False
     not_begun: int = 0
 
     @property

@@ -70,6 +70,7 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         notes=notes,
         steps=history.steps(own),
         epochs=own.setting("train", "epochs") is not None,
+        fresh_opponents=own.setting("mine", "opponent") == "fresh",
         not_begun=len(layout.IN_ROUNDS) * own.more_rounds,
     )
 

@@ -129,7 +129,8 @@ def open_run(url: str) -> Run:
     run = Run(folder.url, "", {})
     if all(found == "missing" for found in run.manifests.values()):
         raise UserError(
-            f"{url} is no run: it has no {CONFIG} and no artifact; name the directory that run.output names"
+            f"{url} is no run: it has no {CONFIG} and no artifact; name the directory that run.output names, which is "
+            "relative to its config"
         )
     return run
 

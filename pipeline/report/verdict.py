@@ -32,7 +32,7 @@ def verdict(figures: Figures) -> str:
     if baseline is None:
         return f"{_alone(measures[0])}{_diverged(figures.evaluation)}"
     beside = f"than the student {baseline.name}" if baseline.plain else "than the baseline's student"
-    said = "; ".join(_compared(measure, beside if not place else "") for place, measure in enumerate(measures))
+    said = ". ".join(_compared(measure, beside if not place else "") for place, measure in enumerate(measures))
     return f"{said}.{_diverged(figures.evaluation)}{_but(figures, baseline)}"
 
 
@@ -53,7 +53,7 @@ def _but(figures: Figures, baseline: Baseline) -> str:
     budget = () if figures.steps is baseline.steps is None else ("train.steps", "train.epochs")
     expected = ("run.rounds", *budget)
     if not all(key in expected or key.startswith("mine.") for key, *_ in baseline.differences):
-        reasons.append("the configs also differ in other ways (below)")
+        reasons.append("the configs also differ in other ways, which the page lists")
     said = " and ".join(reasons)
     return f" {said[0].upper()}{said[1:]}, so that is not due to auxiliary samples alone." if said else ""
 

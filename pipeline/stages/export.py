@@ -76,7 +76,10 @@ def export(
     rounds = [_round(config, number, cache) for number in range(1, config.run.rounds + 1)]
     inputs = _gather(config, samples, cache_url, cache, rounds)
     if not sum(part.samples for part in inputs.parts):
-        raise UserError("nothing to export: no auxiliary samples, and export.include_source = false")
+        raise UserError(
+            "nothing to export: no auxiliary samples, and export.include_source = false; set it to true, or mine with "
+            "run.rounds above 0"
+        )
     embeddings = _embeddings(config, inputs.rows, rounds)
     fingerprint = {
         "cache": identity(cache),

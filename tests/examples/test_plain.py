@@ -102,3 +102,10 @@ def _check(names: dict[str, Any]) -> None:
     else:
         assert names["image"].shape == (8, 8) and names["logits"].shape == (10,)
         assert set(names["climb"]) >= {"origin", "parent_key", "gap_after"}
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere", "test"]], ids=["none", "no data set"])
+def test_the_example_says_what_it_needs(arguments: list[str]) -> None:
+    done = subprocess.run([sys.executable, EXAMPLE, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert ("export.format" if arguments else "usage:") in done.stderr

@@ -221,6 +221,13 @@ def test_a_run_does_not_go_where_versions_are(configure):
         refuse_mixing(configure(run={"versions": False}))
 
 
+def test_a_run_does_not_go_into_an_artifact(configure, tmp_path):
+    (tmp_path / "data-set").mkdir()
+    (tmp_path / "data-set" / "manifest.json").write_text("{}")
+    with pytest.raises(UserError, match="is a finished artifact"):
+        refuse_mixing(configure(run={"versions": False, "output": str(tmp_path / "data-set")}))
+
+
 def test_who_names_all_versions_is_told_the_last_finished_one(configure, add):
     config = configure()
     make(config, stages=1)

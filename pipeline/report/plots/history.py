@@ -9,7 +9,6 @@ from typing import Any
 from pipeline.report.figures import Cost, Curve, Gap
 from pipeline.report.plots.options import (
     BESIDE_BARS,
-    FAINT,
     OTHER,
     OWN,
     ROWS,
@@ -41,7 +40,7 @@ def losses(curves: list[Curve]) -> Plot | None:
                 "symbol": "none",
                 "silent": True,
                 "label": {"show": False},
-                "lineStyle": {"color": FAINT, "type": "dotted"},
+                "lineStyle": {"color": TEXT, "type": "dotted", "width": 1.5},
             }
         series.append(line)
     option = option_of(axis("optimiser step"), axis("loss", log=log) | {"scale": True}, series)
@@ -81,14 +80,16 @@ def gaps(gaps: list[Gap]) -> Plot | None:
         [str(gap.round), f"{gap.samples:,}", *(number(value) for value in (*gap.before, *gap.after))] for gap in gaps
     ]
     first, last = gaps[0], gaps[-1]
-    said = (
-        f"Median gap by round. In round {first.round} climbs raise it from "
-        f"{number(first.before[2])} to {number(first.after[2])}, in round {last.round} from {number(last.before[2])} "
-        f"to {number(last.after[2])}. Bars are the middle half of the samples."
-    )
+    said = f"Median gap by round. In round {first.round} climbs raise it {_from_to(first)}"
+    said += f", in round {last.round} {_from_to(last)}" if last is not first else ""
+    said += ". Bars are the middle half of the samples."
     names = ["mean", "25 %", "median", "75 %"]
     columns = ["round", "samples", *(f"before: {name}" for name in names), *(f"after: {name}" for name in names)]
     return Plot("gaps", said, option, columns, rows[-ROWS:])
+
+
+def _from_to(gap: Gap) -> str:
+    return f"from {number(gap.before[2])} to {number(gap.after[2])}"
 
 
 def times(costs: list[Cost]) -> Plot | None:

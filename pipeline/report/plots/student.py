@@ -68,7 +68,9 @@ def classes(evaluation: Evaluation, baseline: str | None) -> Plot | None:
     names = [found.name if len(found.name) <= 24 else f"{found.name[:23]}…" for found in picked]
     category = axis() | {"type": "category", "data": names, "inverse": True, "splitLine": {"show": False}}
     category["axisLabel"] |= {"width": 110, "overflow": "truncate", "interval": 0}
-    option = option_of(axis(name), category, series, legend=False)
+    # Room for the value of the longest bar to the left, or it would lie on the name of its class.
+    along = axis(name) | ({"boundaryGap": ["15%", 0]} if any(bar["value"] < 0 for bar in bars) else {})
+    option = option_of(along, category, series, legend=False)
     option["grid"]["right"] = BESIDE_BARS
     rows = []
     for found in ordered[:ROWS]:

@@ -119,13 +119,27 @@ def text(folder: Path) -> str:
 # --- What it says is true ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [
+        ({}, ["the student was trained on all samples so far", "from every sample", "mined against one student."]),
+        ({"start": "noise"}, ["from a random variation (`noise`) of every sample"]),
+        ({"opponent": "fresh"}, ["a student with new weights was trained", "against students of one architecture,"]),
+    ],
+    ids=["the student", "noise", "fresh"],
+)
+def test_it_says_how_the_samples_were_mined(kinds: Any, mine: dict[str, str], said: list[str]) -> None:
+    shown = " ".join(text(made(kinds("images", run={"rounds": 1}, mine=mine))).split())
+    assert all(part in shown for part in said)
+
+
 @pytest.mark.parametrize("format", FORMATS.names)
 @pytest.mark.parametrize("include", [True, False], ids=["all", "auxiliary"])
 def test_counts_are_those_of_the_samples(kinds: Any, format: str, include: bool) -> None:
     folder = made(kinds("images", export={"format": format, "include_source": include, "shard_size": 9}))
     tables = [part.table() for part in open_dataset(str(folder)).parts]
     data = pl.concat([pl.DataFrame(pl.from_arrow(table)) for table in tables])
-    assert f"\n{data.height} labelled samples" in text(folder)
+    assert f"\n{data.height} samples to distil" in text(folder)
     assert f"| source | {40 if include else 0} |" in text(folder)
     for number in (1, 2):
         these = data.filter(pl.col("round") == number)
