@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -29,6 +30,12 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 # How long it takes depends on what else the machine does.
 hypothesis.settings.register_profile("bpkd", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("bpkd")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported and collected out of garbage collections: every stage ends in one."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
