@@ -89,7 +89,8 @@ def test_an_evaluation_tells_the_mean_gap_as_it_goes(configure):
     class Told(Silent):
         @contextmanager
         def task(self, title, total, unit="samples"):
-            yield SimpleNamespace(advance=lambda count, gap: gaps.append(gap))
+            # Other tasks of the stage have no gap to tell.
+            yield SimpleNamespace(advance=lambda count, **figures: gaps.extend(figures.values()))
 
     config = configure(run={"rounds": 0}, train={"steps": 2})
     for stage in (cache, export, train):
