@@ -128,17 +128,18 @@ class _Loop:
                     )
                 seed = derive_seed(config.run.seed, "opponent", round_)
                 setup, memory, fresh = self.setup, config.train.memory_mb, config.mine.opponent == "fresh"
-                part_of = partial(segment, config, number=round_ - 1, count=config.run.rounds + 1, seed=seed)
+                pool = PartsPool(self.parts, setup.rows, memory_mb=memory, seed=seed, device=setup.device)
+                part = segment(config, pool, round_ - 1, config.run.rounds + 1, seed)
                 if fresh:
                     renew_student(config, setup.student, seed, setup.rows, setup.cache.details["width"])
-                pool = PartsPool(self.parts, setup.rows, memory_mb=memory, seed=seed, device=setup.device)
+                    part = replace(part, begin=0.0, end=1.0)  # of a schedule of its own
                 manifest = train_segment(
                     artifact,
                     setup.student,
                     pool,
                     config,
                     setup.rows,
-                    replace(part_of(pool=pool), begin=0.0, end=1.0) if fresh else part_of(pool=pool),
+                    part,
                     labelled=sum(part.labelled for part in self.parts),
                     title=f"round {round_} train",
                     curve=f"round-{round_:02d}",
