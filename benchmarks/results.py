@@ -8,14 +8,11 @@ Everything is made from benchmarks/results/*.json; nothing is measured. What has
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 import paper.digits
 import paper.regression

@@ -10,13 +10,9 @@ recipes, which are taken as they come. Writes results/travel.json, which docs/re
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 from comparison import HERE, Result, command, merged
 from few_sample import CLIMB, STUDENT, WIDE

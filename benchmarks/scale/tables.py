@@ -25,7 +25,7 @@ def tables(report: dict[str, Any], device: dict[str, Any] | None) -> dict[str, s
         return {**found, **dict.fromkeys(names, MISSING)}
     projected = projections(constants, device)
     views = (devices(device, projected), *(view(projected["runs"]) for view in (cost, storage, load)))
-    return {**found, **dict(zip(names, (*views, limitmarkdown(projected["limits"])), strict=True))}
+    return {**found, **dict(zip(names, (*views, limits_reached(projected["limits"])), strict=True))}
 
 
 def compared(report: dict[str, Any]) -> str:
@@ -128,7 +128,7 @@ def load(runs: Sequence[dict[str, Any]]) -> str:
     return markdown(_heads(runs), rows)
 
 
-def limitmarkdown(limits: Iterable[dict[str, Any]]) -> str:
+def limits_reached(limits: Iterable[dict[str, Any]]) -> str:
     rows = []
     for limit in limits:
         then = "" if limit["then"] is None else f"{_count(limit['then'])} {limit['unit']}"

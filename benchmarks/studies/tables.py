@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from scale.tables import markdown
+from timing import markdown
 
 Row = dict[str, Any]
 """One result: point, method, seed, accuracy, agreement, stored, seconds, passes, ..."""
