@@ -78,11 +78,6 @@ def is_terminal() -> bool:
     return Console().is_terminal
 
 
-def counted(count: int, noun: str) -> str:
-    """For example `1 file`, `1,200 files`."""
-    return f"{count:,} {noun}{'s'[: count != 1]}"
-
-
 def printable(text: str) -> str:
     """All of a text on one line, without what acts on a terminal."""
     line = " ".join(text.split())

@@ -13,6 +13,16 @@ from cli.settings import Settings
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+set_option = click.option(
+    "--set",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Override a key of the config; paths are relative to CONFIG.",
+)
+"""Gives the command `overrides`, as `load_config` takes them."""
+
+
 def common(command: Command) -> Command:
     """Add --quiet and --debug, which `Settings` keeps; the command does not see them."""
     for name, text in (("--debug", "Show the traceback of an error."), ("--quiet", "Show no progress.")):
@@ -32,13 +42,7 @@ def reads_config(command: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     @click.argument("path", metavar="CONFIG", type=click.Path())
-    @click.option(
-        "--set",
-        "overrides",
-        metavar="KEY=VALUE",
-        multiple=True,
-        help="Override a key of the config; paths are relative to CONFIG.",
-    )
+    @set_option
     @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
     @common
     @wraps(command)

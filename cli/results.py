@@ -10,7 +10,7 @@ import click
 
 from pipeline.finite import finite
 from pipeline.layout import MADE_BY
-from schemas.errors import clipped
+from schemas.errors import clipped, counted
 from schemas.manifest import Manifest
 from schemas.urls import shown
 
@@ -43,8 +43,7 @@ def print_artifact(manifest: Manifest, url: str) -> None:
     click.echo(f"{clipped(manifest.artifact)}: {samples}{shown(url)}{_bytes_per_sample(manifest)}")
     if manifest.failures:
         listed = next((file.path for file in manifest.files if file.path.startswith(FAILURES)), "")
-        noun = "sample" if manifest.failures == 1 else "samples"
-        click.echo(f"  {manifest.failures:,} {noun} failed, see {shown(url)}/{listed}".rstrip("/"))
+        click.echo(f"  {counted(manifest.failures, 'sample')} failed, see {shown(url)}/{listed}".rstrip("/"))
         if manifest.artifact in RETRIED:
             click.echo(f"  to try again: bpkd {MADE_BY[manifest.artifact]} CONFIG --retry-failed")
 

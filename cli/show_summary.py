@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.facts import counted, print_facts, print_table
+from cli.facts import print_facts, print_table
+from schemas.errors import counted
 from schemas.urls import shown
 
 if TYPE_CHECKING:

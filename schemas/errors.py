@@ -1,5 +1,10 @@
 """The errors that a user meets. Their text is one line: what was found, where, and what would be right."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 
 class BpkdError(Exception):
     """The work failed for a reason outside the user's input."""
@@ -28,6 +33,18 @@ class RowError(SampleError, ValueError):
         super().__init__(f"row {row}: {reason}")
         self.row = row
         self.reason = reason
+
+
+def unknown(what: str, name: str, takes: Sequence[str], more: str = "") -> str:
+    """Of a name that is none of those that a setting takes, with the nearest of them; `more` is taken besides."""
+    close = get_close_matches(name, takes, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"unknown {what} {name!r}{hint} (takes {', '.join(takes)}{more})"
+
+
+def counted(count: int, noun: str) -> str:
+    """For example `1 file`, `1,200 files`."""
+    return f"{count:,} {noun}{'s'[: count != 1]}"
 
 
 def clipped(text: str, limit: int = 100) -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
+
+from schemas.errors import unknown
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,4 @@ def check_recipe(name: str) -> str:
     """
     if name in RECIPES:
         return name
-    close = get_close_matches(name, RECIPES, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"unknown recipe {name!r}{hint} (takes {', '.join(RECIPES)})")
+    raise ValueError(unknown("recipe", name, tuple(RECIPES)))

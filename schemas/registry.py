@@ -10,10 +10,9 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
-from schemas.errors import UserError
+from schemas.errors import UserError, unknown
 
 
 class Registry:
@@ -40,9 +39,7 @@ class Registry:
         """
         if name in self._entries or ":" in name:
             return name
-        close = get_close_matches(name, self.names, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"unknown {self.what} {name!r}{hint} (takes {', '.join(self.names)}, or package.module:Name)")
+        raise ValueError(unknown(self.what, name, self.names, more=", or package.module:Name"))
 
     def target(self, name: str) -> str:
         """`module:attribute` that `name` stands for.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.options import common, example
+from cli.options import common, example, set_option
 from cli.results import print_json
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ _SECONDS = click.FloatRange(min=1, max=366 * 24 * 3600)
 @click.option("--interval", metavar="SECONDS", type=_SECONDS, help="Run every so many seconds instead.")
 @click.option("--timezone", metavar="ZONE", help="Of --cron, such as Europe/Berlin; by default UTC.")
 @click.option("--work-pool", default="bpkd", show_default=True, help="Whose workers run it; made where it is missing.")
-@click.option(
-    "--set",
-    "overrides",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="Override a key of the config; paths are relative to CONFIG.",
-)
+@set_option
 @click.option("--paused", is_flag=True, help="Leave the schedule switched off.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @common

@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from cli.durations import duration, rough_duration
-from cli.facts import counted, print_table
+from cli.facts import print_table
 from cli.options import example, reads_config
 from cli.results import print_json
 from pipeline.plan.costs import SECONDS, WORKERS, Plan
 from pipeline.progress import Progress
 from schemas.config import Config
+from schemas.errors import counted
 
 _NOTES = (
     "Runs all stages on the first samples, in a temporary directory, and works out the rest; the run's own directory "

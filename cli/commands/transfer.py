@@ -6,10 +6,10 @@ import os
 
 import click
 
-from cli.facts import counted
 from cli.options import common, example
 from cli.results import as_object, print_artifact, print_json
 from cli.settings import Settings
+from schemas.errors import counted
 
 _NOTES = (
     "Every file is checked against the manifest as it is read, and read back where it went to a remote store. The "

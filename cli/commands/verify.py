@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.facts import counted
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
+from schemas.errors import counted
 from schemas.urls import shown
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from pipeline.finite import finite
 from pipeline.report.figures import Cost, Figures, Stage
 from pipeline.report.plots import plots
 from pipeline.report.verdict import card, verdict
-from pipeline.report.words import counted, number, of_bytes, seconds
-from schemas.errors import clipped
+from pipeline.report.words import number, of_bytes, seconds
+from schemas.errors import clipped, counted
 
 ECHARTS = "6.1.0"
 """Version of the library in `vendor/`."""

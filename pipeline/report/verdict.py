@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 
 from pipeline.report.figures import Baseline, Evaluation, Figures, Measure
-from pipeline.report.words import UNKNOWN, band, counted, number, percent, points, signed
+from pipeline.report.words import UNKNOWN, band, number, percent, points, signed
+from schemas.errors import counted
 
 _TITLES = {"mse": "Mean squared error", "gap": "Gap to the teacher", "agreement": "Agreement with the teacher"}
 

@@ -44,11 +44,6 @@ def band(interval: Interval, form: Callable[[float], str]) -> str:
     return f"{figure if space and high.endswith(space + unit) else low} to {high}"
 
 
-def counted(count: int, noun: str) -> str:
-    """1 -> 1 sample, 1200 -> 1,200 samples."""
-    return f"{count:,} {noun}{'s'[: count != 1]}"
-
-
 def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.2f}{_SPACE}s" if value < 1 else f"{value:.1f}{_SPACE}s"
