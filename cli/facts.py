@@ -36,11 +36,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def add_cells(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Fill a table; only names of columns, and what the first one holds, are broken where it is too wide."""
+    """Fill a table; where it is too wide, names of columns are broken between words, and what the first one holds."""
     from rich.text import Text
 
     for index, name in enumerate(columns):
-        widest = max((len(row[index]) for row in rows), default=0)
+        widest = max(map(len, [*name.split(), *(row[index] for row in rows)]), default=0)
         justify: Literal["left", "right"] = "right" if index else "left"
         table.add_column(name, justify=justify, overflow="fold", min_width=widest if index else None)
     for row in rows:

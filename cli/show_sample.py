@@ -40,15 +40,25 @@ def print_sample(sample: Sample, saved: list[str]) -> None:
     _print_texts(sample)
     if sample.tokens is not None:
         _print_tokens(sample)
-    rows = [
-        [output.name, f"{output.logit:.4g}", "" if output.probability is None else f"{output.probability:.2%}"]
-        for output in sample.outputs[:CHOICES]
-    ]
-    print_table(["teacher", "logit", "probability"], rows)
-    if len(sample.outputs) > CHOICES:
-        click.echo(f"and {len(sample.outputs) - CHOICES:,} more; --json has all")
+    _print_outputs(sample)
     for path in saved:
         click.echo(f"wrote {path}")
+
+
+def _print_outputs(sample: Sample) -> None:
+    """What the teacher says: the likeliest classes, or the numbers of a regression."""
+    first = sample.outputs[:CHOICES]
+    likely = [
+        [output.name, f"{output.logit:.4g}", f"{output.probability:.2%}"]
+        for output in first
+        if output.probability is not None
+    ]
+    if likely:
+        print_table(["teacher", "logit", "probability"], likely)
+    else:
+        print_table(["output", "teacher"], [[output.name, f"{output.logit:.4g}"] for output in first])
+    if len(sample.outputs) > CHOICES:
+        click.echo(f"and {len(sample.outputs) - CHOICES:,} more; --json has all")
 
 
 def _label(sample: Sample) -> str:

@@ -109,8 +109,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise UserError(f"{path}: no such config file; `bpkd init` writes one") from None
+    except IsADirectoryError:
+        inner = path / "config.toml"
+        raise UserError(f"{path} is a directory; name {inner if inner.exists() else 'a config file'}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # of TOML, of UTF-8, of numbers with thousands of digits

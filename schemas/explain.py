@@ -11,7 +11,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-_MESSAGES = {"missing": "too few values", "dict_type": "should be a table"}
+_MESSAGES = {
+    "missing": "too few values",
+    "dict_type": "should be a table",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "int_type": "should be a whole number",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+}
 """Where pydantic's own words would not help; a key that is missing has a message of its own."""
 
 

@@ -43,7 +43,11 @@ def _counts(ctx: click.Context, option: click.Parameter, given: str) -> tuple[in
     help="For how many.",
 )
 @click.option(
-    "--seconds", default=SECONDS, show_default=True, type=click.FloatRange(min=0), help="How long to measure, about."
+    "--seconds",
+    default=SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="How long to measure, about; starting each stage comes on top.",
 )
 @reads_config
 def plan(config: Config, progress: Progress, as_json: bool, workers: tuple[int, ...], seconds: float) -> None:

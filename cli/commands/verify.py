@@ -69,15 +69,18 @@ def _print_lines(verdict: Verdict) -> None:
     if again:
         allowed = f"differ by {again.difference:.3g} where {again.allowed:.3g} is allowed"
         click.echo(f"teacher: {counted(again.samples, 'sample')} labelled again, logits {allowed}")
+    if verdict.missing:
+        more = f" and {verdict.not_begun:,} more" if verdict.not_begun else ""
+        click.echo(f"not made yet: {', '.join(verdict.missing)}{more}; `bpkd run CONFIG` makes them")
     if verdict.ok:
         sizes = [counted(verdict.files, "file"), *([counted(verdict.samples, "sample")] if verdict.samples else [])]
-        click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}{_artifacts(verdict.artifacts)}")
+        click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}{_artifacts(verdict)}")
     else:
         click.echo(counted(len(verdict.problems) + verdict.more, "problem"))
 
 
-def _artifacts(names: list[str]) -> str:
+def _artifacts(verdict: Verdict) -> str:
     """What of a run was there to be checked."""
-    counts = Counter(names)
+    counts = Counter(verdict.artifacts)
     listed = ", ".join(name if count == 1 else f"{count} x {name}" for name, count in counts.items())
-    return f" in {listed}" if len(names) > 1 else ""
+    return f" in {listed}" if len(verdict.artifacts) > 1 or verdict.missing else ""

@@ -83,12 +83,17 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
         UserError: no sample has this key, or a shard is damaged.
         BpkdError: a shard is missing or damaged.
     """
+    example: str | None = None
     with (progress or Silent()).task("find sample", dataset.manifest.samples) as task:
         for part, batch in batches(dataset, ["key"]):
             task.advance(batch.num_rows)
+            if example is None and batch.num_rows:
+                example = batch["key"][0].as_py()
             if pc.any(pc.equal(batch["key"], key)).as_py():
                 return _sample(dataset, str(part), part.table(), key)
-    raise UserError(f"{dataset.url} has no sample {key!r}; keys are the column `key`, in tars the names up to the dot")
+    such = "" if example is None else f"; its keys are such as {clipped(example)!r}"
+    parents = "" if dataset.details.counts.source else ", and source samples are not in it"
+    raise UserError(f"{dataset.url} has no sample {clipped(key)!r}{such}{parents}")
 
 
 def find_family(dataset: Dataset, key: str, *, parent: bool = True, progress: Progress | None = None) -> list[Sample]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline import layout
 from pipeline.artifacts.promised import read_checked
-from pipeline.report.run import Run
+from pipeline.directory import Run
 from pipeline.shards.answers import AnswersFormat
 from pipeline.shards.limits import check_entry
 from schemas.errors import UserError

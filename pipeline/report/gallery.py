@@ -17,11 +17,11 @@ from pipeline.datasets.classes import class_name
 from pipeline.datasets.dataset import require_known_rows, row_format
 from pipeline.datasets.pairs import STUDENT, choose_pairs
 from pipeline.datasets.tokens import moved_tokens
+from pipeline.directory import Run
 from pipeline.lazy import torch
 from pipeline.logits import spread_out
 from pipeline.report.figures import Answer, Pair, Shown
 from pipeline.report.pictures import difference, picture
-from pipeline.report.run import Run
 from pipeline.shards.limits import Extent, check_format, extent
 from pipeline.shards.origins import AUXILIARY
 from pipeline.shards.parquet import read_parquet

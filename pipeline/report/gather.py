@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pipeline import layout
+from pipeline.directory import Run, open_run
 from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
-from pipeline.report.run import Run, open_run
 from schemas.anyway import ANYWAY, DESCRIPTION
 from schemas.errors import BpkdError, UserError, clipped
 from schemas.manifest import Manifest
@@ -36,6 +36,8 @@ def gather(url: str, baseline: str | None = None) -> Figures:
     """
     own, notes = open_run(url), list[str]()
     other = None if baseline is None else open_run(baseline)
+    if other is not None and other.url == own.url:
+        raise UserError(f"{baseline} is the run itself; a baseline is another run")
 
     def part(find: Callable[[], Value], instead: Value) -> Value:
         try:
@@ -77,7 +79,7 @@ def gather(url: str, baseline: str | None = None) -> Figures:
 
 def _required(answers: Answers | None, run: Run) -> Answers:
     if answers is None:
-        raise UserError(f"{run.url} has no evaluation to compare; make it with `bpkd evaluate CONFIG`")
+        raise UserError(f"{run.url} has no evaluation to compare; `bpkd evaluate CONFIG` makes one if data.eval is set")
     return answers
 
 

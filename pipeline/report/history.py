@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from pipeline import layout
+from pipeline.directory import Run
 from pipeline.report.figures import Cost, Curve, Gap, Stage
-from pipeline.report.run import Run
 from schemas.dataset import Gaps
 from schemas.errors import BpkdError
 from schemas.manifest import Manifest

@@ -172,7 +172,7 @@ class _Measuring:
     def gallery(self, data: Dataset, progress: Progress) -> FileEntry | None:
         """A few of the samples that the student was trained on, with its logits; None where none was mined."""
         known = sum(part.samples for part in scanned(data))
-        with progress.task("examples", known) as task:
+        with progress.task("gallery", known) as task:
             table = choose_pairs(data)
             task.advance(known)
         if not table.num_rows:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from pipeline import layout
+from pipeline.directory import open_run
 from pipeline.latest import advised
 from pipeline.progress import Progress, Silent
 from pipeline.storage import Folder
@@ -48,9 +49,10 @@ def verify(
     """
     progress = progress or Silent()
     teaching = None if teacher is None else Teaching(teacher, samples)
+    there = _artifacts(url, Folder(url).find())
     checks = [
         ArtifactCheck(f"{url.rstrip('/')}/{prefix}".rstrip("/"), prefix, sizes, decode=decode, teaching=teaching)
-        for prefix, sizes in _artifacts(url, Folder(url).find()).items()
+        for prefix, sizes in there.items()
     ]
     if teaching and not any(check.comparable for check in checks):
         raise UserError(f"{url}: no stored inputs that a teacher could label; --teacher takes a data set or a run")
@@ -61,6 +63,7 @@ def verify(
         for check in checks:
             check.run(task)
             found.take(check.found)
+    missing, not_begun = ([], 0) if "" in there else _missing(url, there)
     check_chain({check.found.prefix: check.manifest for check in checks if check.manifest}, found)
     return Verdict(
         url=url,
@@ -71,6 +74,8 @@ def verify(
         problems=found.problems,
         more=found.count - len(found.problems),
         relabelled=_together(check.relabelled for check in checks),
+        missing=missing,
+        not_begun=not_begun,
     )
 
 
@@ -88,6 +93,17 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
         what = f"there is no {MANIFEST}" if sizes else "no directory with files"
         raise UserError(f"{url}: {what}; verify takes a data set, another artifact, or the directory of a run")
     return found
+
+
+def _missing(url: str, there: Container[str]) -> tuple[list[str], int]:
+    """Artifacts that the config of a run asks for and that are not there, and how many of later rounds besides."""
+    try:
+        run = open_run(url)
+    except UserError:  # no config that can be read: nobody says what there should be
+        return [], 0
+    if not run.config:
+        return [], 0
+    return [path for path, _ in run.artifacts if f"{path}/" not in there], len(layout.IN_ROUNDS) * run.more_rounds
 
 
 def _artifact(sizes: Sizes) -> bool:

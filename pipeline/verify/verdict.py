@@ -60,6 +60,8 @@ class Verdict:
         problems: the first 100.
         more: how many more problems there are.
         relabelled: None where no teacher was given or none was comparable.
+        missing: paths of what a run is to have and has not yet; no problem, since every run begins so.
+        not_begun: how many artifacts of later rounds are missing besides.
     """
 
     url: str
@@ -70,6 +72,8 @@ class Verdict:
     problems: list[Problem]
     more: int = 0
     relabelled: Relabelled | None = None
+    missing: list[str] = field(default_factory=list)
+    not_begun: int = 0
 
     @property
     def ok(self) -> bool:

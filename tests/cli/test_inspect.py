@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from cli.show_sample import print_sample
+from pipeline.datasets.sample import Choice, Sample
+
 
 @pytest.fixture
 def dataset(tmp_path: Path, write_dataset: Any) -> str:
@@ -43,6 +46,15 @@ def test_a_data_set_as_json(bpkd: Any, dataset: str) -> None:
     assert (found["samples"], found["source"], found["auxiliary"], found["shape"]) == (10, 6, 4, [1, 4, 5])
     assert found["rounds"][0]["gap"]["gap_after"]["q75"] == 6.5
     assert found["by_class"][2] == {"index": 2, "name": "eel", "labelled": 1, "source": 2, "auxiliary": 4}
+
+
+def test_a_sample_of_a_regression_has_no_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    climb = {"parent_key": None, "round": None, "gap_before": None, "gap_after": None, "steps": None}
+    outputs = [Choice(str(number), number + 0.5, None) for number in range(7)]
+    print_sample(Sample("s0", "a.tar", "source", **climb, label=[1.5], class_name=None, outputs=outputs, files={}), [])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["output", "teacher"] in lines and ["4", "4.5"] in lines and ["5", "5.5"] not in lines
+    assert not any("probability" in line for line in lines)
 
 
 def test_fast_reads_no_samples_and_says_what_it_leaves_out(bpkd: Any, dataset: str) -> None:

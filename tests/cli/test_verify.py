@@ -52,6 +52,14 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 "ok: 2 files, 3 samples, 5 bytes",
             ],
         ),
+        (
+            Verdict("u", ["teacher-logits"], 2, 5, 3, [], missing=["dataset", "student"], not_begun=4),
+            0,
+            [
+                "not made yet: dataset, student and 4 more; `bpkd run CONFIG` makes them",
+                "ok: 2 files, 3 samples, 5 bytes in teacher-logits",
+            ],
+        ),
     ],
 )
 def test_lines_and_exit_code(

@@ -77,12 +77,12 @@ def complaint(values: dict[str, Any]) -> str:
         ({"data__size": [32]}, ["data.size = [32]", "too few values"]),
         ({"run__device": "gpu"}, ["run.device = 'gpu'", "auto, cpu, cuda"]),
         ({"run__precision": "fp16"}, ["run.precision = 'fp16'", "'fp32', 'bf16' or 'auto'"]),
-        ({"run__rounds": "many"}, ["run.rounds = 'many'", "valid integer"]),
+        ({"run__rounds": "many"}, ["run.rounds = 'many'", "whole number"]),
         ({"mine__step_size": 0}, ["mine.step_size = 0", "greater than 0"]),
         ({"mine__step_size": float("inf")}, ["mine.step_size = inf", "finite"]),
         ({"mine__bounds": [1, 0]}, ["mine: bounds", "low < high"]),
         ({"mine__climbs": 2}, ["mine: climbs > 1", "noise"]),
-        ({"mine__start_options": {"std": [1]}}, ["mine.start_options.std = [1]", "valid number"]),
+        ({"mine__start_options": {"std": [1]}}, ["mine.start_options.std = [1]", "should be a number"]),
         ({"train__steps": 1, "train__epochs": 1}, ["train: set steps or epochs, not both"]),
         ({"train__steps": 2, "run__rounds": 2}, ["train.steps = 2 is less than the 3 trainings", "lower run.rounds"]),
         ({"train__source_fraction": "all"}, ["train.source_fraction = 'all'"]),
@@ -199,7 +199,10 @@ def test_a_file_that_is_no_config(tmp_path: Path, name: str, content: bytes | No
 
 
 def test_a_directory_is_no_config(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such config file"):
+    with pytest.raises(UserError, match=r"is a directory; name a config file$"):
+        load_config(tmp_path)
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(UserError, match=rf"is a directory; name {tmp_path}/config.toml$"):
         load_config(tmp_path)
 
 

@@ -77,7 +77,7 @@ def test_a_regression_has_numbers_and_no_classes(tmp_path, format):
 @FORMATS
 def test_a_key_that_is_not_there(write_dataset, tmp_path, format):
     write_dataset(str(tmp_path), format)
-    with pytest.raises(UserError, match="has no sample 's9'"):
+    with pytest.raises(UserError, match=r"has no sample 's9'; its keys are such as 's0'$"):
         find_sample(open_dataset(str(tmp_path)), "s9")
 
 

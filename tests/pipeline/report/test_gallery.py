@@ -17,9 +17,9 @@ from PIL import Image
 from pipeline import layout
 from pipeline.datasets import open_dataset
 from pipeline.datasets.sample import find_sample
+from pipeline.directory import open_run
 from pipeline.report.gallery import pairs
 from pipeline.report.pictures import difference
-from pipeline.report.run import open_run
 from pipeline.sources import open_samples
 from pipeline.stages import cache, evaluate, export, mine, train
 from pipeline.work.setup import open_student, predict

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.directory import open_run
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Evaluation
 from pipeline.report.outcome import evaluate
-from pipeline.report.run import open_run
 from pipeline.stages import evaluate as evaluate_stage
 from schemas.config import Config
 from schemas.errors import UserError

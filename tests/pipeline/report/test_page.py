@@ -103,6 +103,11 @@ def test_what_makes_no_student_better_is_no_difference(run: Path, plain: Path) -
     assert found and [key for key, *_ in found.differences] == ["run.rounds"]
 
 
+def test_a_run_is_no_baseline_of_its_own(run: Path) -> None:
+    with pytest.raises(UserError, match="is the run itself"):
+        write_report(str(run), baseline=f"{run}/")
+
+
 def test_without_a_baseline_it_says_how_to_make_one(run: Path) -> None:
     _, page = read(run)
     assert "This run has one student" in page.text("p")

@@ -443,3 +443,15 @@ def test_a_run_is_all_of_its_artifacts(tmp_path):
         "round-02/auxiliary/shard-00000.parquet: s0+r02: its steps are less than 0",
         "student/manifest.json: is missing: unfinished, or being made now",
     ]
+
+
+def test_of_an_unfinished_run_it_says_what_is_not_there_yet(tmp_path):
+    auxiliary(str(tmp_path / "round-01" / "auxiliary"))
+    (tmp_path / "config.toml").write_text("run.rounds = 3\n[data]\neval = 'held-out'\n")
+    verdict = verify(str(tmp_path))
+    assert verdict.artifacts == ["auxiliary"]
+    assert verdict.missing == [
+        *("teacher-logits", "round-01/opponent", "round-02/opponent", "round-02/auxiliary"),
+        *("dataset", "student", "evaluation"),
+    ]
+    assert verdict.not_begun == 2  # opponent and samples of the third round

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from pipeline import layout
@@ -123,9 +124,9 @@ def open_run(url: str) -> Run:
     if versions := advised(folder):
         raise UserError(f"{url} {versions}")
     if folder.exists(MANIFEST):
-        raise UserError(
-            f"{url} is one artifact; report takes the directory of a whole run, the one that run.output names"
-        )
+        raise UserError(f"{url} is one artifact; name the directory of its whole run, the one that run.output names")
+    if Path(url).is_file():
+        raise UserError(f"{url} is a file; name the directory of a run, the one that run.output names")
     run = Run(folder.url, "", {})
     if all(found == "missing" for found in run.manifests.values()):
         raise UserError(
