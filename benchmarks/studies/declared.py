@@ -29,7 +29,7 @@ def _students(*widths: int) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-FEW = ("plain KD", "KD + noise", "KD + CutMix", "KD + flips and crops", "bpkd")
+FEW = ("plain KD", "KD + noise", "KD + CutMix", "KD + flips and crops", "bpkd", "bpkd share")
 CHEAP = ("KD + noise", "KD + mixup", "KD + CutMix", "KD + flips and crops")
 
 # 50 to 60 minutes. 9 rounds, but where climbing from all images 9 times would take hours: 4 rounds from 1,000 images,
@@ -46,7 +46,7 @@ SAMPLES = Study(
     },
     methods=methods(),
     seeds=3,
-    only={"images = 60,000": ("label-only", "plain KD", "KD + noise", "KD + flips and crops", "bpkd")},
+    only={"images = 60,000": ("label-only", "plain KD", "KD + noise", "KD + flips and crops", "bpkd", "bpkd share")},
     fewer={"images = 5,000": 2, "images = 60,000": 1},
 )
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from comparison import HERE, Sections, merged
 
+from schemas.recipes import RECIPES as NAMED
+
 SEARCHED = HERE / "results" / "study_search.json"
 """What `--search` has found; before that, the first setting of each recipe holds."""
 
@@ -66,6 +68,8 @@ RECIPES: dict[str, Recipe] = {
             for std, size in ((0.3, 0.2), (0.1, 0.2), (0.3, 0.4), (0.1, 0.4))
         },
     ),
+    # Key by key, as a recipe counts less than what the other methods of a study are given.
+    "bpkd share": recipe(merged(_CLIMB, {"mine": NAMED["share"].settings("image")})),
 }
 
 

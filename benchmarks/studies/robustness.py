@@ -1,4 +1,4 @@
-"""How students of plain KD, noise and bpkd stand noise, blur, rotation and attacks, each trained from 500 images.
+"""How students of plain KD, noise, crops and bpkd stand noise, blur, rotation and attacks, from 500 images each.
 
     python benchmarks/studies/robustness.py --data ../shared/data/fashion_mnist
 
@@ -30,7 +30,7 @@ STUDY = replace(
     SAMPLES,
     name="robustness",
     points={POINT: SAMPLES.points[POINT]},
-    methods=methods("plain KD", "KD + noise", "bpkd"),
+    methods=methods("plain KD", "KD + noise", "KD + flips and crops", "bpkd", "bpkd share"),
     seeds=3,
     only={},
     fewer={},

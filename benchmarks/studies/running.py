@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 from comparison import HERE, Result, Scale, make_teacher, run_all
-from timing import machine, save
+from timing import machine, save, stopwatch
+from validation import write_validation
 
 from studies.declared import SEARCH
 from studies.recipes import choose
-from studies.study import Cell, Study, cells, teacher_passes, validation_file
+from studies.study import Cell, Study, cells, teacher_passes
 from studies.tables import shown
-
-VALIDATION = 5000
-"""Rows at the end of the training split that settings are chosen on; students of a search see the first 500 rows."""
 
 Measuring = Callable[[Study, Scale, int], list[dict[str, Any]]]
 """Gives the results of a study, with so many processes."""
@@ -39,7 +35,7 @@ def trained(study: Study, scale: Scale, jobs: int) -> list[tuple[Cell, Result]]:
     ordered = sorted(once.values(), key=lambda cell: -_work(cell))
     tasks = [cell.task(study, scale) for cell in ordered]
     if study.split == "validation":
-        write_validation(scale)
+        write_validation(scale.data, scale.work)
     make_teacher(tasks[0][0], tasks[0][3])
     click.echo(f"{study.name}: {len(tasks)} runs, {jobs} side by side", err=True)
     return list(zip(ordered, run_all(tasks, jobs), strict=True))
@@ -54,17 +50,6 @@ def _row(cell: Cell, result: Result) -> dict[str, Any]:
     asked = teacher_passes(cell.sections, result.stored // (1 + mined))
     figures = {name: value for name, value in asdict(result).items() if name not in ("student", "mse")}
     return {"point": cell.point, **figures, "passes": asked}
-
-
-def write_validation(scale: Scale) -> None:
-    """The last rows of the training split as a file of their own."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    files = sorted(Path(scale.data).glob("train-*.parquet"))
-    table = pa.concat_tables([pq.read_table(file) for file in files])
-    scale.work.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.slice(max(table.num_rows // 2, table.num_rows - VALIDATION)), validation_file(scale.work))
 
 
 def chosen(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
@@ -90,17 +75,6 @@ def report_of(study: Study, script: str, seconds: float, rows: list[dict[str, An
         **({"chosen": chosen(rows)} if study.name == "search" else {}),
         "results": rows,
     }
-
-
-@contextmanager
-def stopwatch(file: Path) -> Iterator[Callable[[], float]]:
-    """Wall-clock seconds of what is done within; what is broken off and taken up again takes the sum."""
-    begin = time.perf_counter()
-    try:
-        yield lambda: float(file.read_text())
-    finally:
-        before = float(file.read_text()) if file.exists() else 0.0
-        file.write_text(f"{before + time.perf_counter() - begin:.1f}\n")
 
 
 def command(study: Study, about: str, measuring: Measuring = run) -> click.Command:

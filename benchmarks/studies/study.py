@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from comparison import QUICK_STEPS, Comparison, Scale, Sections, Task, merged
@@ -72,16 +71,16 @@ class Cell:
         """What `run_one` takes. Its folder is that of the config, so that one study takes over what another made."""
         told = json.dumps([self.sections, study.steps, study.epochs, study.split], sort_keys=True)
         folder = scale.work / "runs" / hashlib.sha256(told.encode()).hexdigest()[:10]
-        own = {"data": {"eval": str(validation_file(scale.work))}} if study.split == "validation" else {}
         comparison = Comparison(
             name=f"{study.name}, {self.point}",
             base=self.sections,
-            methods={self.method: own},
+            methods={self.method: {}},
             fresh={},
             teaching=FEW_SAMPLE.teaching,
             steps=study.steps,
             seeds=study.seeds,
             epochs=study.epochs,
+            split=study.split,
         )
         return comparison, self.method, self.seed, replace(scale, work=folder, teachers=scale.work)
 
@@ -107,10 +106,6 @@ def teacher_passes(sections: Sections, samples: int) -> int:
     step = 0 if mine.get("objective") == "student" else 2
     climbs = samples * sections["run"]["rounds"] * mine.get("climbs", 1)
     return samples + climbs * (step * mine.get("steps", 0) + 1)
-
-
-def validation_file(work: Path) -> Path:
-    return work / "validation.parquet"
 
 
 def _ends(names: Mapping[str, Any]) -> list[str]:

@@ -172,10 +172,12 @@ def test_a_search_sees_the_validation_split_alone(call: Callable[..., dict[str, 
 @pytest.mark.timeout(600)
 def test_robustness_goes_through(call: Callable[..., dict[str, Any]]) -> None:
     report = call("robustness")
-    assert {row["method"] for row in report["results"]} == {"plain KD", "bpkd"}
-    points = [row["point"] for row in report["results"] if row["method"] == "bpkd"]
+    assert {row["method"] for row in report["results"]} == {"plain KD", "bpkd share"}
+    points = [row["point"] for row in report["results"] if row["method"] == "plain KD"]
     assert len(points) == 4 * 4 and points[:2] == ["noise, standard deviation = 0", "blur, pixels = 0"]
-    clean = {row["accuracy"] for row in report["results"] if row["point"].endswith(" = 0") and row["method"] == "bpkd"}
+    clean = {
+        row["accuracy"] for row in report["results"] if row["point"].endswith(" = 0") and row["method"] == "plain KD"
+    }
     assert len(clean) == 1
 
 

@@ -17,13 +17,31 @@ def travel() -> Any:
     return import_module("travel")
 
 
-def test_every_method_stores_as_many_samples(travel: Any) -> None:
-    comparison = import_module("comparison")
-    scale = comparison.Scale("data", Path("work"), 3000, 8)
-    configs = {name: comparison.config_of(travel.COMPARISON, name, 0, scale) for name in travel.COMPARISON.methods}
-    stored = {name: config.run.rounds * config.mine.climbs for name, config in configs.items()}
-    assert stored.pop("plain KD") == 0 and set(stored.values()) == {9}
-    assert configs["bpkd share"].mine.opponent == "fresh"
+def configs_of(comparison: Any) -> dict[str, Any]:
+    tools = import_module("comparison")
+    scale = tools.Scale("data", Path("work"), 3000, 8)
+    return {name: tools.config_of(comparison, name, 0, scale) for name in comparison.methods}
+
+
+@pytest.mark.parametrize("name", ["travel", "levers"])
+def test_every_method_stores_as_many_samples(name: str) -> None:
+    stored = {}
+    for method, config in configs_of(import_module(name).COMPARISON).items():
+        kept = config.mine.keep_fraction if config.mine.keep == "top" else 1
+        stored[method] = config.run.rounds * config.mine.climbs * kept
+    stored.pop("plain KD", None)
+    assert set(stored.values()) == {9}
+
+
+def test_share_is_the_recipe_with_one_thing_changed_at_a_time(travel: Any) -> None:
+    share = configs_of(travel.COMPARISON)["bpkd share"]
+    assert share.mine.opponent == "fresh" and share.data.eval == "data/test-*.parquet"
+    together = {"start": {"start", "start_options"}, "ball": {"ball", "radius"}, "climbs": {"climbs", "keep"}}
+    for name, config in configs_of(import_module("levers").COMPARISON).items():
+        changed = {key for key, value in config.mine.model_dump().items() if value != getattr(share.mine, key)}
+        alone = [keys for keys in together.values() if changed <= keys]
+        assert alone or len(changed) <= 1, name
+        assert config.data.eval == "work/validation.parquet"  # settings are not chosen on the test split
 
 
 def test_students_are_built_as_the_config_has_them(travel: Any) -> None:
