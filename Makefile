@@ -6,7 +6,7 @@ INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint format types schemas results docs docs-serve clean
+.PHONY: help demo test test-all faults lint format types schemas results docs docs-serve clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -14,7 +14,10 @@ help: ## list what make can do
 demo: $(INSTALLED) ## set up, then run the whole thing on real bundled data
 	@$(BIN)/bpkd demo $(ARGS)
 
-test: $(INSTALLED) ## set up, then run the tests
+test: $(INSTALLED) ## set up, then run the tests, but for slow ones
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" $(ARGS)
+
+test-all: $(INSTALLED) ## set up, then run all tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup $(ARGS)
 
 faults: $(INSTALLED) ## kill every stage many times, and compare what it ends in (minutes)

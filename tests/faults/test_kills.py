@@ -19,6 +19,7 @@ STAGES = ("cache", "mine", "export", "train")
 KILLS = int(os.environ.get("BPKD_KILLS", len(STAGES)))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize("number", range(KILLS // len(STAGES)))

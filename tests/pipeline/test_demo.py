@@ -57,6 +57,7 @@ def test_every_method_from_end_to_end(tmp_path: Path) -> None:
     assert all(outcome.seconds for outcome in outcomes.values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_methods")
 @pytest.mark.parametrize("line", ["label-only", "plain KD"])
 def test_broken_off_it_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
@@ -82,6 +83,7 @@ def test_a_method_broken_off_in_its_middle_has_no_seconds(tmp_path: Path, monkey
     assert [outcome.seconds is None for outcome in found.outcomes] == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_methods")
 def test_run_again_it_changes_nothing_and_with_restart_it_begins_anew(tmp_path: Path) -> None:
     first = demo.run_demo(tmp_path, Silent())

@@ -181,6 +181,7 @@ def test_a_version_takes_over_from_the_most_alike_that_is_there(configure, add):
     assert open_version(more, SILENT).run.base == f"{config.output}/v002", "the newest logits of this teacher"
 
 
+@pytest.mark.slow
 def test_versions_stand_on_their_own(configure, add):
     config = configure()
     make(config)

@@ -65,6 +65,7 @@ def test_samples_and_steps_are_those_that_the_run_then_has(
     assert stages["evaluate"].bytes == pytest.approx(written, rel=0.5)  # a footer for each of the smaller shards
 
 
+@pytest.mark.slow
 def test_evaluate_is_measured_with_all_that_it_does(
     configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from schemas.errors import UserError
 STAGES = {"cache": cache, "mine": mine, "export": export, "train": train}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", ["cache", pytest.param("mine", marks=pytest.mark.slow), "export", "train"])
 def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, files, stopped, stage):
     before, whole = configure(run={"output": "before"}), configure(run={"output": "whole"})
     earlier = list(STAGES)[: list(STAGES).index(stage)]
@@ -37,6 +37,7 @@ def test_stopped_at_any_write_and_resumed_is_as_if_never_stopped(configure, file
     assert writes >= 7
 
 
+@pytest.mark.slow
 def test_a_streamed_training_goes_on_in_the_window_where_it_stopped(configure, files, stopped, monkeypatch):
     monkeypatch.setattr(pool, "sample_bytes", lambda rows: 2**20 // 60)  # a MiB of two shards
     begun, begin = [], pool.begin

@@ -116,7 +116,7 @@ def test_a_climb_that_failed_is_climbed_again_and_later_rounds_after_it(configur
     assert export(config).samples == export(whole).samples
 
 
-@pytest.mark.parametrize("stage", ["cache", "mine"])
+@pytest.mark.parametrize("stage", ["cache", pytest.param("mine", marks=pytest.mark.slow)])
 def test_a_retry_that_is_broken_off_is_gone_on_with(two_files, configure, files, monkeypatch, stopped, stage):
     """Stopped at any write and given again, the same command ends as if nothing had ever failed."""
     config, mend = two_files

@@ -127,6 +127,7 @@ def test_a_changed_file_is_made_anew(configure, grow, tmp_path, written, files):
     assert files(str(tmp_path / "taken")) == files(str(tmp_path / "alone"))
 
 
+@pytest.mark.slow
 def test_what_is_taken_over_resumes_exactly(configure, grow, files, stopped):
     run(configure(run={"output": "first"}))
     grow()
@@ -162,6 +163,7 @@ def test_failed_samples_are_taken_over_with_their_reasons(configure, grow, tmp_p
     assert b"a-00000017" in Folder(layout.teacher_logits(config.output)).read("failures.jsonl")
 
 
+@pytest.mark.slow
 def test_a_finished_run_does_not_need_its_base(configure, grow, files):
     run(configure(run={"output": "first"}))
     grow()

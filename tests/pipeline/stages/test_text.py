@@ -225,6 +225,7 @@ def test_frozen_embeddings_stay_as_they_are(configure: Configure) -> None:
     assert not torch.equal(models(free, 2)[1].embeddings, before.embeddings)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_of_text_ends_in_the_same_bytes(
     configure: Configure, stopped: Callable[..., bool], files: Callable[[str], dict[str, bytes]]
 ) -> None:

@@ -238,6 +238,7 @@ def trained(workshop: Workshop) -> tuple[str, str]:
 
 @pytest.mark.xdist_group("torchrun")
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 class TestTwoProcesses:
     def test_one_of_them_speaks_and_a_finished_training_stays(self, trained):
         out, err = trained
