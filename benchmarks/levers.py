@@ -28,7 +28,9 @@ CHANGES: dict[str, Sections] = {
     "up the KL divergence": {"mine": {"objective": "kl"}},
     "in a ball of 0.6 round the image": {"mine": {"ball": "l2", "radius": 0.6}},
     "the better half of two climbs": {"mine": {"climbs": 2, "keep": "top", "keep_fraction": 0.5}},
+    "every other one not climbed": {"mine": {"step_rule": "lever_parts:EveryOther"}},
     "a quarter of each batch from the source": {"train": {"source_fraction": 0.25}},
+    "samples weighted by their gap": {"train": {"loss": "lever_parts:ByGap"}},
 }
 
 
