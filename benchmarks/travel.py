@@ -18,7 +18,7 @@ from compared import command
 from comparison import HERE, Result, merged
 from few_sample import CLIMB, STUDENT, WIDE
 from few_sample import COMPARISON as FEW_SAMPLE
-from studies.recipes import methods
+from studies.methods import methods
 from studies.tables import cell
 
 FRESH: dict[str, dict[str, Any]] = {

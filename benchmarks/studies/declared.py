@@ -6,7 +6,7 @@ from typing import Any
 
 from few_sample import NOISE
 
-from studies.recipes import candidates, methods
+from studies.methods import candidates, methods
 from studies.study import Study
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from studies.recipes import RECIPES
+from studies.methods import METHODS
 from studies.tables import axes, of, split
 
 # One of each for a method, the same in all pictures; markers are for who sees no colours.
@@ -71,7 +71,7 @@ def lines_of(report: dict[str, Any], x: str = "") -> bytes:
 
 
 def look(method: str) -> dict[str, str]:
-    number = list(RECIPES).index(method) if method in RECIPES else len(RECIPES)
+    number = list(METHODS).index(method) if method in METHODS else len(METHODS)
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from comparison import Scale, Task, config_of
 
 from studies.declared import SAMPLES
-from studies.recipes import methods
+from studies.methods import methods
 from studies.running import command, trained
 from studies.study import Study, cells
 

@@ -15,7 +15,7 @@ from timing import machine, save, stopwatch
 from validation import write_validation
 
 from studies.declared import SEARCH
-from studies.recipes import choose
+from studies.methods import choose
 from studies.study import Cell, Study, cells, teacher_passes
 from studies.tables import shown
 

@@ -108,16 +108,16 @@ def test_passes_of_the_teacher(mine: dict[str, Any], rounds: int, alpha: float, 
 
 
 def test_the_best_setting_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipes: Any = import_module("studies.recipes")
-    monkeypatch.setattr(recipes, "SEARCHED", tmp_path / "none.json")
-    assert recipes.methods("bpkd")["bpkd"]["mine"]["step_size"] == 0.2
-    agreement = dict.fromkeys(recipes.candidates(), 0.5) | {"bpkd, step_size 0.4": 0.6}
-    chosen = recipes.choose(agreement)
+    tools: Any = import_module("studies.methods")
+    monkeypatch.setattr(tools, "SEARCHED", tmp_path / "none.json")
+    assert tools.methods("bpkd")["bpkd"]["mine"]["step_size"] == 0.2
+    agreement = dict.fromkeys(tools.candidates(), 0.5) | {"bpkd, step_size 0.4": 0.6}
+    chosen = tools.choose(agreement)
     assert chosen["bpkd"] == "step_size 0.4" and chosen["KD + noise"] == "std 0.3"  # of equals the first
     assert "plain KD" not in chosen
     (tmp_path / "none.json").write_text(json.dumps({"chosen": chosen}))
-    assert recipes.methods("bpkd")["bpkd"]["mine"] == {"climbs": 1, "step_size": 0.4}
-    tried = [len(recipe.settings) for recipe in recipes.RECIPES.values() if len(recipe.settings) > 1]
+    assert tools.methods("bpkd")["bpkd"]["mine"] == {"climbs": 1, "step_size": 0.4}
+    tried = [len(method.settings) for method in tools.METHODS.values() if len(method.settings) > 1]
     assert len(tried) == 7 and set(tried) == {4}  # the same effort for all
 
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from comparison import HERE, Sections, merged
 
-from schemas.recipes import RECIPES as NAMED
+from schemas.recipes import RECIPES
 
 SEARCHED = HERE / "results" / "study_search.json"
-"""What `--search` has found; before that, the first setting of each recipe holds."""
+"""What `--search` has found; before that, the first setting of each method holds."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Method:
     """A way to teach a student.
 
     Attributes:
@@ -28,8 +28,8 @@ class Recipe:
     settings: Mapping[str, Sections]
 
 
-def recipe(sections: Sections, settings: Mapping[str, Sections] | None = None) -> Recipe:
-    return Recipe(sections, settings or {"": {}})
+def _method(sections: Sections, settings: Mapping[str, Sections] | None = None) -> Method:
+    return Method(sections, settings or {"": {}})
 
 
 def _mine(key: str, values: Sequence[Any]) -> dict[str, Sections]:
@@ -48,20 +48,20 @@ _PLAIN: Sections = {"run": {"rounds": 0}, "mine": {"climbs": 1}}
 _CLIMB: Sections = {"mine": {"climbs": 1}}
 _FROM_NOISE = merged(_CLIMB, {"mine": {"start": "noise"}})
 
-RECIPES: dict[str, Recipe] = {
-    "label-only": recipe(merged(_PLAIN, {"train": {"alpha": 0.0}})),
-    "plain KD": recipe(_PLAIN),
-    "KD + noise": recipe({"mine": {"steps": 0, "start": "noise"}}, _start(std=[0.3, 0.1, 0.2, 0.5])),
-    "KD + mixup": recipe({"mine": {"steps": 0, "start": "mixup"}}, _start(alpha=[1.0, 0.2, 0.5, 2.0])),
-    "KD + CutMix": recipe({"mine": {"steps": 0, "start": "cutmix"}}, _start(alpha=[1.0, 0.2, 0.5, 2.0])),
-    "KD + flips and crops": recipe(
+METHODS: dict[str, Method] = {
+    "label-only": _method(merged(_PLAIN, {"train": {"alpha": 0.0}})),
+    "plain KD": _method(_PLAIN),
+    "KD + noise": _method({"mine": {"steps": 0, "start": "noise"}}, _start(std=[0.3, 0.1, 0.2, 0.5])),
+    "KD + mixup": _method({"mine": {"steps": 0, "start": "mixup"}}, _start(alpha=[1.0, 0.2, 0.5, 2.0])),
+    "KD + CutMix": _method({"mine": {"steps": 0, "start": "cutmix"}}, _start(alpha=[1.0, 0.2, 0.5, 2.0])),
+    "KD + flips and crops": _method(
         {"mine": {"steps": 0, "start": "crop"}}, _start(pad=[2, 1, 4, 2], flip=[True, True, True, False])
     ),
-    "KD + adversarial of the student": recipe(
+    "KD + adversarial of the student": _method(
         merged(_CLIMB, {"mine": {"objective": "student"}}), _mine("step_size", [0.2, 0.05, 0.1, 0.4])
     ),
-    "bpkd": recipe(_CLIMB, _mine("step_size", [0.2, 0.1, 0.4, 0.8])),
-    "bpkd from noise": recipe(
+    "bpkd": _method(_CLIMB, _mine("step_size", [0.2, 0.1, 0.4, 0.8])),
+    "bpkd from noise": _method(
         _FROM_NOISE,
         {
             f"std {std}, step_size {size}": {"mine": {"start_options": {"std": std}, "step_size": size}}
@@ -69,7 +69,7 @@ RECIPES: dict[str, Recipe] = {
         },
     ),
     # Key by key, as a recipe counts less than what the other methods of a study are given.
-    "bpkd share": recipe(merged(_CLIMB, {"mine": NAMED["share"].settings("image")})),
+    "bpkd share": _method(merged(_CLIMB, {"mine": RECIPES["share"].settings("image")})),
 }
 
 
@@ -77,8 +77,8 @@ def methods(*names: str) -> dict[str, Sections]:
     """Methods, by default all, with the settings that a search has chosen for them."""
     chosen: dict[str, str] = json.loads(SEARCHED.read_text())["chosen"] if SEARCHED.exists() else {}
     found = {}
-    for name in names or RECIPES:
-        own = RECIPES[name]
+    for name in names or METHODS:
+        own = METHODS[name]
         setting = chosen.get(name, next(iter(own.settings)))
         found[name] = merged(own.sections, own.settings[setting])
     return found
@@ -88,7 +88,7 @@ def candidates() -> dict[str, Sections]:
     """Every method with every setting that a search tries: "METHOD, SETTING" -> sections."""
     return {
         f"{name}, {setting}": merged(own.sections, sections)
-        for name, own in RECIPES.items()
+        for name, own in METHODS.items()
         if len(own.settings) > 1
         for setting, sections in own.settings.items()
     }
@@ -97,7 +97,7 @@ def candidates() -> dict[str, Sections]:
 def choose(agreement: Mapping[str, float]) -> dict[str, str]:
     """Method -> its best setting, given the mean agreement of `candidates`, or some of them; of equals the first."""
     found = {}
-    for name, own in RECIPES.items():
+    for name, own in METHODS.items():
         tried = {setting: agreement[told] for setting in own.settings if (told := f"{name}, {setting}") in agreement}
         if tried:
             found[name] = max(tried, key=tried.__getitem__)
