@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+NAMES = 16
+"""Columns that the first column keeps, where its cells have as many."""
+
 _PIPE = 10_000
 """Columns of what is no terminal: no table is as wide."""
 
@@ -42,7 +45,7 @@ def add_cells(table: Table, columns: Sequence[str], rows: Sequence[Sequence[str]
     for index, name in enumerate(columns):
         widest = max(map(len, [*name.split(), *(row[index] for row in rows)]), default=0)
         justify: Literal["left", "right"] = "right" if index else "left"
-        table.add_column(name, justify=justify, overflow="fold", min_width=widest if index else None)
+        table.add_column(name, justify=justify, overflow="fold", min_width=widest if index else min(widest, NAMES))
     for row in rows:
         table.add_row(*map(Text, row))
 

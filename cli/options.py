@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
 from cli.settings import Settings
+from schemas.errors import BpkdError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -52,9 +54,19 @@ def reads_config(command: Callable[..., Any]) -> Callable[..., Any]:
 
         config = load_config(path, overrides)
         settings = click.get_current_context().ensure_object(Settings)
-        return command(config=config, progress=make_progress(quiet=settings.quiet), **options)
+        try:
+            return command(config=config, progress=make_progress(quiet=settings.quiet), **options)
+        except BpkdError as error:
+            # A command that a message names is then one to copy.
+            error.args = (str(error).replace(" CONFIG", f" {_retyped(path, overrides)}"),)
+            raise
 
     return wrapper
+
+
+def _retyped(path: str, overrides: Sequence[str]) -> str:
+    """The config as it was given."""
+    return shlex.join([path, *(part for override in overrides for part in ("--set", override))])
 
 
 def on_config(command: Callable[..., Any]) -> Callable[..., Any]:

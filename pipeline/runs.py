@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pipeline import layout
 from pipeline.artifacts.artifact import discard, held
 from pipeline.latest import versions
@@ -29,7 +31,7 @@ def recorded_config(run: str) -> bool:
 
 
 def refuse_mixing(config: Config) -> None:
-    """Refuse a run where versions of runs are, versions where a run is, and either within an artifact.
+    """Refuse a run where versions of runs are, versions where a run is, and either within an artifact or the source.
 
     Raises:
         UserError: `run.output` holds something else.
@@ -37,12 +39,22 @@ def refuse_mixing(config: Config) -> None:
     root = Folder(config.output)
     if root.exists(MANIFEST):
         raise UserError(f"{root.url} is a finished artifact, such as a data set; name another run.output")
+    for key, folder in _given(config):
+        if f"{config.output}/".startswith(f"{folder}/"):
+            raise UserError(f"run.output = {root.url} lies in data.{key}, where it would be read as data; name another")
     if config.run.versions and root.exists(CONFIG):
         raise UserError(
             f"{root.url} is a run without versions; name another run.output for versions, or set run.versions = false"
         )
     if not config.run.versions and any(root.exists(f"{name}/{RECORD}") for name in versions(root)):
         raise UserError(f"{root.url} holds versions; set run.versions = true, or name another run.output")
+
+
+def _given(config: Config) -> Iterator[tuple[str, str]]:
+    """Key and URL of the directories that a config takes samples from."""
+    for key, given in (("train", config.data.train), ("eval", config.data.eval)):
+        for url in [given] if isinstance(given, str) else given or []:
+            yield key, config.locate(url).rstrip("/")
 
 
 def is_complete(config: Config) -> bool:

@@ -180,8 +180,16 @@ def _located(name: str, config: Config) -> str:
 def _of_recipe(values: dict[str, Any]) -> list[tuple[str, str, Any]]:
     """What the config's recipe sets, as (section, key, value)."""
     mine, kind = values.get("mine"), values.get("data", {}).get("kind", "image")
-    found = RECIPES.get(name) if isinstance(mine, dict) and isinstance(name := mine.get("recipe"), str) else None
-    return [("mine", *setting) for setting in found.settings(kind).items()] if found else []
+    if not (isinstance(mine, dict) and isinstance(name := mine.get("recipe"), str) and (found := RECIPES.get(name))):
+        return []
+    settings = found.settings(kind)
+    # Options belong to a name: they go where the config has another one.
+    other = {
+        options
+        for name, options in (("start", "start_options"), ("step_rule", "step_options"))
+        if mine.get(name) not in (None, settings.get(name))
+    }
+    return [("mine", key, value) for key, value in settings.items() if key not in other]
 
 
 def _filled(values: dict[str, Any], section: str, key: str, default: Any) -> dict[str, Any]:

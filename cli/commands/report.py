@@ -57,7 +57,7 @@ def _print_lines(written: Report) -> None:
         more = f" and {figures.not_begun:,} more" if figures.not_begun else ""
         click.echo(f"  not finished: {', '.join(stage.name for stage in figures.missing)}{more}")
     for note in figures.notes:
-        click.echo(f"  not shown: {note}")
+        click.echo(f"  not in order: {note}")
 
 
 def _print_json(written: Report) -> None:
@@ -67,6 +67,7 @@ def _print_json(written: Report) -> None:
         {
             "url": written.url,
             "bytes": written.bytes,
+            "verdict": written.verdict,
             "figures": {measure.name: _measure(measure) for measure in measures},
             "unfinished": [stage.name for stage in figures.missing],
             "not_begun": figures.not_begun,

@@ -38,3 +38,5 @@ def run(config: Config, progress: Progress, restart: bool, as_json: bool, direct
         print_artifact(manifest, url)
     if outcome.evaluation:
         print_figures(outcome.evaluation)
+    elif config.data.eval is None:
+        click.echo("not evaluated: data.eval is not set")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     help="Label some stored inputs again with the [teacher] of CONFIG, and compare the logits.",
 )
 @click.option(
-    "--samples", default=256, show_default=True, type=click.IntRange(min=1), help="How many the teacher labels."
+    "--samples", default=256, show_default=True, type=click.IntRange(min=1), help="How many --teacher labels."
 )
 @click.option("--decode", is_flag=True, help="Decode every image, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")

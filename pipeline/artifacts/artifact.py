@@ -296,7 +296,7 @@ class Artifact:
             found, again = self._retry(found, self.fingerprint, failed)
         command = f"bpkd {MADE_BY[self.name]} CONFIG" if self.name in MADE_BY else "the command"
         retry = "if only broken samples were mended, run it with --retry-failed; " if any_failed else ""
-        remedy = f"{retry}make it anew with `{command} --restart`, or name another output"
+        remedy = f"{retry}go back to that, make it anew with `{command} --restart`, or name another output"
         require_same(self.folder.url, found, self.fingerprint, remedy)
         return again
 

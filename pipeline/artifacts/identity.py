@@ -76,6 +76,8 @@ def _named(path: str) -> str:
 
 
 def _short(value: Any) -> str:
+    if value is None:
+        return "not set"
     text = json.dumps(value)
     if re.fullmatch(r'"[0-9a-f]{64}"', text):  # enough of a hash to tell it from another
         return text[1:13]

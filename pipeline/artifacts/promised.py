@@ -11,6 +11,8 @@ from pipeline.storage.cache import DiskCache
 from schemas.errors import BpkdError
 from schemas.manifest import FileEntry
 
+_REMEDY = "get a sound copy, or make it anew with --restart"
+
 
 @dataclass(frozen=True)
 class PromisedFile:
@@ -84,11 +86,11 @@ def _check_size(folder: Folder, entry: FileEntry) -> None:
     try:
         size = folder.size(entry.path)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it") from None
+        raise BpkdError(f"{folder.url}/{entry.path} is missing, though the manifest lists it; {_REMEDY}") from None
     if size != entry.bytes:
-        raise BpkdError(f"{folder.url}/{entry.path} has {size} bytes, the manifest promises {entry.bytes}")
+        raise BpkdError(f"{folder.url}/{entry.path} has {size} bytes, the manifest promises {entry.bytes}; {_REMEDY}")
 
 
 def _check_sha256(folder: Folder, entry: FileEntry, found: str) -> None:
     if found != entry.sha256:
-        raise BpkdError(f"{folder.url}/{entry.path} is damaged: its sha256 is not the manifest's")
+        raise BpkdError(f"{folder.url}/{entry.path} is damaged: its sha256 is not the manifest's; {_REMEDY}")

@@ -245,6 +245,7 @@ class Figures:
         steps: as of a baseline.
         epochs: whether the budget is given in passes over the data, which are longer with auxiliary samples.
         fresh_opponents: whether each round's opponent begins with new weights.
+        held_out: whether the config names held-out samples.
         not_begun: how many artifacts of further rounds there will be beside `stages`.
     """
 
@@ -265,6 +266,7 @@ class Figures:
     steps: int | None = None
     epochs: bool = False
     fresh_opponents: bool = False
+    held_out: bool = False
     not_begun: int = 0
 
     @property

@@ -12,6 +12,7 @@ from pipeline.directory import Run, open_run
 from pipeline.report import gallery, history, outcome
 from pipeline.report.answers import Answers, open_answers
 from pipeline.report.figures import Baseline, Evaluation, Figures
+from pipeline.verify.chain import broken_links
 from schemas.anyway import ANYWAY, DESCRIPTION
 from schemas.errors import BpkdError, UserError, clipped
 from schemas.manifest import Manifest
@@ -47,6 +48,8 @@ def gather(url: str, baseline: str | None = None) -> Figures:
             return instead
 
     notes += [shown(f"{found}") for found in own.manifests.values() if _is_damage(found)]
+    there = {f"{path}/": found for path, found in own.manifests.items() if isinstance(found, Manifest)}
+    notes += [f"{place.rstrip('/')} {what}" for place, what in broken_links(there)]
     answers = open_answers(own)
     evaluation: Evaluation | None = None
     if other is not None:
@@ -73,6 +76,7 @@ def gather(url: str, baseline: str | None = None) -> Figures:
         steps=history.steps(own),
         epochs=own.setting("train", "epochs") is not None,
         fresh_opponents=own.setting("mine", "opponent") == "fresh",
+        held_out=own.setting("data", "eval") is not None,
         not_begun=len(layout.IN_ROUNDS) * own.more_rounds,
     )
 

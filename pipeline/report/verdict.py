@@ -75,7 +75,7 @@ def _compared(measure: Measure, beside: str) -> str:
         return f"{_title(measure)}: {UNKNOWN}"
     change = measure.difference.value
     if change == 0:
-        return f"{_title(measure)}: no different {beside}".rstrip()
+        return f"{_title(measure)}: {beside.replace('than', 'the same as that of', 1) or 'the same'}"
     how = "better" if (change > 0) == (measure.better == "higher") else "worse"
     sure = "" if measure.difference.certain else " (the interval has zero in it: it may be chance)"
     return f"{_title(measure)}: {_difference(measure, abs(change), sign=False)} {how} {beside}".rstrip() + sure

@@ -26,6 +26,7 @@ from pipeline.shards.parts import shard_name
 from pipeline.sources import Samples, open_samples
 from pipeline.storage import Folder
 from pipeline.storage.cache import disk_cache
+from pipeline.verify.chain import broken_links
 from pipeline.work.answering import answered
 from pipeline.work.numerics import computing
 from pipeline.work.precision import settled
@@ -80,6 +81,8 @@ def evaluate(
     device = pick_device(config.run.device)
     url = student or layout.student(config.output)
     trained = read_manifest(url, "train CONFIG")
+    if student is None:
+        _require_newest(config.output, trained)
     samples = samples or open_samples(config, "eval")
     teacher, width = open_teacher(config, samples, device)
     model = open_student(config, samples.kind, samples.shape, width, device)
@@ -115,6 +118,21 @@ def evaluate(
             artifact.finish(["result"], details)
         measured: dict[str, float] = json.loads(artifact.folder.read(FIGURES))
     return measured
+
+
+def _require_newest(run: str, trained: Manifest) -> None:
+    """Refuse a student whose data set, or whose samples, have been made anew since; what is not there is not missed.
+
+    The samples of one round stand for those of all, which are mined anew together.
+    """
+    places = ["teacher-logits", layout.place_in(1, "auxiliary"), "dataset"]
+    there = [place for place in places if Folder(f"{run}/{place}").exists(MANIFEST)]
+    manifests = {f"{place}/": read_manifest(f"{run}/{place}", None) for place in there}
+    for place, what in broken_links({**manifests, "student/": trained}):
+        raise UserError(
+            f"{run}/{place.rstrip('/')} {what}; bring it up to date with `bpkd export CONFIG --restart` and "
+            "`bpkd train CONFIG --restart`, or name another student"
+        )
 
 
 def _trained_on(config: Config, trained: Manifest) -> Dataset | None:

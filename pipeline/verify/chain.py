@@ -19,11 +19,15 @@ def check_chain(manifests: Mapping[str, Manifest], found: Findings) -> None:
             missed: an input may lie elsewhere, or have been removed since.
         found: takes the problems.
     """
+    for place, what in broken_links(manifests):
+        found.add(f"{place}{MANIFEST}", None, what)
+
+
+def broken_links(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str]]:
+    """(place, what is wrong) of every artifact that was made from something else than what is there now."""
     for place, input_, remembered, there in _links(manifests):
         if remembered != there:
-            found.add(
-                f"{place}{MANIFEST}", None, f"was made from another {input_.rstrip('/')} than the one in this run"
-            )
+            yield place, f"was made from another {input_.rstrip('/')} than the one in this run"
 
 
 def _links(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, str, Any, Any]]:

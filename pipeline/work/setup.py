@@ -223,7 +223,7 @@ def require_cache(url: str, config: Config, samples: Samples, teacher: AnyModel 
     else:
         options = {"codec_options": _codec_options(config)} if cache.fingerprint.get("codec_options") else {}
         wanted = {**cache.fingerprint, "source": samples.fingerprint(), "codec": config.cache.codec, **options}
-    require_same(url, cache.fingerprint, wanted, "run `bpkd cache CONFIG --restart` to make it anew")
+    require_same(url, cache.fingerprint, wanted, "go back to that, or make it anew with `bpkd cache CONFIG --restart`")
     return cache
 
 

@@ -49,7 +49,7 @@ def test_in_words(bpkd: Any, written: dict[str, Any]) -> None:
         "report: r/report.html (900.0 kB)",
         "  It is better.",
         "  not finished: student",
-        "  not shown: x is damaged",
+        "  not in order: x is damaged",
     ]
     assert written["called"] == ("r", {"baseline": "other", "output": "p.html"})
 

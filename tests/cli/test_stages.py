@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pipeline.progress import Silent
+from schemas.errors import UserError
 
 STAGES = ["cache", "mine", "export", "train", "evaluate"]
 
@@ -23,6 +24,13 @@ def test_config_and_options_reach_the_stage(bpkd: Any, stages: Any, config_file:
     assert config.output == str(config_file.parent.resolve() / "out")
     assert inputs.pop("progress")
     assert inputs == {"restart": True}
+
+
+def test_a_command_that_an_error_names_is_one_to_copy(bpkd: Any, stages: Any, config_file: Path) -> None:
+    stages.results["mine"] = UserError("made otherwise; `bpkd mine CONFIG --restart` makes it anew")
+    said = bpkd("mine", config_file, "--set", "run.seed=3", "--set", 'run.name="a b"')
+    retyped = f"{config_file} --set run.seed=3 --set 'run.name=\"a b\"'"
+    assert (said.code, said.err) == (2, f"error: made otherwise; `bpkd mine {retyped} --restart` makes it anew\n")
 
 
 @pytest.mark.parametrize(

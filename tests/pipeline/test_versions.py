@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,14 @@ def test_a_run_does_not_go_into_an_artifact(configure, tmp_path):
     (tmp_path / "data-set" / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="is a finished artifact"):
         refuse_mixing(configure(run={"versions": False, "output": str(tmp_path / "data-set")}))
+
+
+@pytest.mark.parametrize(("output", "refused"), [("source", True), ("source/runs/a", True), ("source-runs", False)])
+def test_a_run_does_not_go_into_the_data_that_it_reads(configure, tmp_path, output, refused):
+    run = {"versions": False, "output": str(tmp_path / output)}
+    config = configure(run=run, data={"train": str(tmp_path / "source/")})
+    with pytest.raises(UserError, match=r"lies in data\.train") if refused else nullcontext():
+        refuse_mixing(config)
 
 
 def test_who_names_all_versions_is_told_the_last_finished_one(configure, add):

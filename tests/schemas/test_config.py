@@ -300,3 +300,13 @@ def test_a_key_beside_a_recipe_counts_more(tmp_path: Path) -> None:
     file = tmp_path / "resolved.toml"
     file.write_text(dump_config(config))
     assert load_config(file).mine == config.mine
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "options"), [("start", "noise", "start_options"), ("step_rule", "l2", "step_options")]
+)
+def test_another_name_beside_a_recipe_leaves_its_options_out(key: str, value: str, options: str) -> None:
+    mine = parse_config(changed(**{"mine__recipe": "share", f"mine__{key}": value})).mine
+    assert getattr(mine, key) == value and getattr(mine, options) == {}
+    same = parse_config(changed(mine__recipe="share", **{f"mine__{key}": RECIPES["share"].settings("image")[key]}))
+    assert same.mine == parse_config(changed(mine__recipe="share")).mine

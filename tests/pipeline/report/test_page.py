@@ -218,6 +218,14 @@ def test_a_run_that_is_not_finished_shows_what_is_there(run: Path, tmp_path: Pat
     assert len(made.figures.gaps) == sum(name.startswith("round") for name in kept)
 
 
+def test_samples_that_were_mined_anew_are_told_beside_the_student_of_the_old_ones(run: Path, plain: Path) -> None:
+    shutil.rmtree(run / "student")
+    shutil.copytree(plain / "student", run / "student")
+    made = write_report(str(run))
+    assert "student was made from another dataset than the one in this run" in made.figures.notes
+    assert "student was made from another dataset" in Page(Path(made.url).read_text()).text("li")
+
+
 def test_what_is_damaged_is_named_and_the_rest_is_shown(run: Path) -> None:
     (run / "student/metrics.parquet").write_bytes(b"PAR1")
     (run / "round-02/auxiliary/manifest.json").write_bytes(b"{")

@@ -61,7 +61,7 @@ def test_other_settings_are_said() -> None:
 
 
 def test_no_difference_is_neither_better_nor_worse() -> None:
-    assert verdict(figures(0, baseline={})) == "Accuracy: no different than the student without auxiliary samples."
+    assert verdict(figures(0, baseline={})) == "Accuracy: the same as that of the student without auxiliary samples."
 
 
 def test_one_sample_is_one() -> None:

@@ -67,6 +67,14 @@ def test_a_run_leaves_the_artifacts_of_the_design(configure, files):
         assert all(file["bytes"] == len(found[f"{name}/{file['path']}"]) for file in manifest["files"])
 
 
+def test_a_student_of_samples_that_were_mined_anew_is_not_evaluated(configure):
+    run(configure())
+    mine(configure(mine={"steps": 1}), restart=True)
+    with pytest.raises(UserError, match=r"dataset was made from another round-01/auxiliary .*`bpkd export CONFIG"):
+        evaluate(configure(mine={"steps": 1}))
+    assert evaluate(configure(), student=layout.student(configure().output), output=f"{configure().output}/other")
+
+
 def test_an_evaluation_shows_samples_only_of_what_its_student_was_trained_on(configure):
     config = configure()
     run(config)

@@ -448,10 +448,13 @@ def test_a_run_is_all_of_its_artifacts(tmp_path):
 def test_of_an_unfinished_run_it_says_what_is_not_there_yet(tmp_path):
     auxiliary(str(tmp_path / "round-01" / "auxiliary"))
     (tmp_path / "config.toml").write_text("run.rounds = 3\n[data]\neval = 'held-out'\n")
+    assert verify(str(tmp_path)).missing == []  # perhaps a training of a data set from elsewhere
+    (tmp_path / "teacher-logits" / "_progress").mkdir(parents=True)
+    (tmp_path / "teacher-logits" / "_progress" / "begun.json").write_text(json.dumps({}))
     verdict = verify(str(tmp_path))
     assert verdict.artifacts == ["auxiliary"]
     assert verdict.missing == [
-        *("teacher-logits", "round-01/opponent", "round-02/opponent", "round-02/auxiliary"),
+        *("round-01/opponent", "round-02/opponent", "round-02/auxiliary"),
         *("dataset", "student", "evaluation"),
     ]
     assert verdict.not_begun == 2  # opponent and samples of the third round
