@@ -43,7 +43,7 @@ def print_summary(summary: Summary, counts: list[ClassCounts] | None) -> None:
     if counts is None:
         click.echo("\nclasses are not counted; leave out --fast to read them from the samples")
     elif counts:
-        _print_classes(counts)
+        _print_classes(counts, source=summary.source > 0)
     click.echo("\nmade from")
     print_facts(dict(_leaves(summary.provenance)), indent="  ")
 
@@ -77,13 +77,15 @@ def _print_rounds(summary: Summary) -> None:
         print_table(["round", "auxiliary", "gap", "mean", "25 %", "50 %", "75 %"], rows)
 
 
-def _print_classes(counts: list[ClassCounts]) -> None:
+def _print_classes(counts: list[ClassCounts], source: bool) -> None:
+    """Samples by class; where the data set has no source samples, without the columns that only they fill."""
     largest = sorted(counts, key=lambda count: -(count.source + count.auxiliary))[:ROWS]
     rows = [
-        [count.name, f"{count.labelled:,}", f"{count.source:,}", f"{count.auxiliary:,}"]
+        [count.name, *([f"{count.labelled:,}", f"{count.source:,}"] if source else []), f"{count.auxiliary:,}"]
         for count in sorted(largest, key=lambda count: count.index)
     ]
-    print_table(["class", "labelled", "teacher's choice: source", "auxiliary"], rows)
+    own = ["labelled", "teacher's choice: source", "auxiliary"] if source else ["teacher's choice: auxiliary"]
+    print_table(["class", *own], rows)
     if len(counts) > ROWS:
         click.echo(f"and {len(counts) - ROWS:,} more classes with fewer samples; --json has all")
 

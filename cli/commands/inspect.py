@@ -37,6 +37,8 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
     """Show what is in the data set at DATASET, a directory or a URL."""
     if key is None and save is not None:
         raise click.UsageError("--save goes with --sample KEY")
+    if key is not None and fast:
+        raise click.UsageError("--fast counts no classes, of which --sample shows none")
     from cli.progress import make_progress
     from cli.show_image import print_images, shows_images
     from cli.show_sample import print_sample

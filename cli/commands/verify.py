@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from cli.options import common, example
 from cli.results import print_json
@@ -38,6 +39,8 @@ def verify(ctx: click.Context, url: str, teacher: str | None, samples: int, deco
     Compares every file with its manifest, and every row with what the manifest says of all. Exits with 1 where
     something is wrong.
     """
+    if teacher is None and ctx.get_parameter_source("samples") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--samples goes with --teacher CONFIG")
     from cli.progress import make_progress
     from pipeline.verify import verify as check
     from schemas.config import load_config

@@ -91,6 +91,7 @@ def test_options_reach_the_work(bpkd: Any, verdicts: dict[str, Any], config_file
     [
         (["verify"], "Missing argument 'URL'"),
         (["verify", "u", "--samples", "0"], "--samples"),
+        (["verify", "u", "--samples", "9"], "--samples goes with --teacher CONFIG"),
         (["verify", "u", "--teacher", "nowhere.toml"], "nowhere.toml: no such config file"),
     ],
 )
