@@ -79,6 +79,7 @@ ENTRIES: dict[str, Entry] = {
     "study_compression": _study("compression", "Accuracy of every method by the number of the student's weights"),
     "study_climb": _study("climb", "Accuracy by rounds, steps, step size and objective"),
     "study_compute": _study("compute", "Accuracy of every method by what it asks of the teacher", x="passes"),
+    "study_steps": _study("steps", "Accuracy of every method by the number of optimiser steps"),
     "study_robustness": _study("robustness", "Accuracy under noise, blur, rotation and attacks, by their strength"),
     "travel": Entry("python benchmarks/travel.py --data DIR", _travelled),
     "levers": Entry("python benchmarks/levers.py --data DIR", partial(_travelled, figures=["agreement"])),

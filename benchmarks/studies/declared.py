@@ -90,6 +90,15 @@ COMPUTE = Study(
     only={"passes per image and round = 1": ("plain KD", *CHEAP)},
 )
 
+# About 25 minutes. Opponents of bpkd share are trained beside its student: with 9 rounds their steps are nine tenths of
+# its own, so that it is to be compared with others at twice as many.
+STEPS = Study(
+    name="steps",
+    points=_points("optimiser steps", "train", "steps", [1500, 3000, 6000]),
+    methods=methods("plain KD", "KD + flips and crops", "bpkd", "bpkd share"),
+    seeds=3,
+)
+
 # About 40 minutes. The same number of settings for every method that has any, on images that no student of it has seen.
 SEARCH = Study(
     name="search",

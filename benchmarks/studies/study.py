@@ -13,7 +13,12 @@ from few_sample import CLIMB
 from few_sample import COMPARISON as FEW_SAMPLE
 
 BASE: Sections = merged(FEW_SAMPLE.base, {"mine": {**CLIMB, "objective": "l2", "climbs": 1}})
-QUICK: Sections = {"data": {"limit": 24}, "run": {"rounds": 1}, "mine": {"steps": 2, "climbs": 2}}
+QUICK: Sections = {
+    "data": {"limit": 24},
+    "run": {"rounds": 1},
+    "mine": {"steps": 2, "climbs": 2},
+    "train": {"steps": QUICK_STEPS // 3},
+}
 """No more than that in a quick form."""
 
 
@@ -82,14 +87,15 @@ class Cell:
             epochs=study.epochs,
             split=study.split,
         )
-        return comparison, self.method, self.seed, replace(scale, work=folder, teachers=scale.work)
+        steps = self.sections["train"].get("steps", scale.steps)
+        return comparison, self.method, self.seed, replace(scale, work=folder, teachers=scale.work, steps=steps)
 
 
 def cells(study: Study) -> Iterator[Cell]:
     """Every method at every point with every seed; runs that several points share come several times."""
     for point, sections in study.points.items():
         for method in study.only.get(point, study.methods):
-            together = _effective(merged(study.base, sections, study.methods[method]))
+            together = _effective(merged(study.base, sections, study.methods[method]), study.steps)
             for seed in range(study.fewer.get(point, study.seeds)):
                 yield Cell(point, method, seed, together)
 
@@ -113,14 +119,16 @@ def _ends(names: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([next(iter(names)), next(reversed(list(names)))]))
 
 
-def _effective(sections: Sections) -> dict[str, dict[str, Any]]:
+def _effective(sections: Sections, steps: int) -> dict[str, dict[str, Any]]:
     """Without what has no effect, so that alike runs are told to be."""
-    mine = dict(sections["mine"])
+    mine, train = dict(sections["mine"]), dict(sections["train"])
+    if train.get("steps") == steps:
+        del train["steps"]
     if not sections["run"]["rounds"]:
         mine = {}
     elif not mine["steps"]:
         del mine["step_size"], mine["objective"]
-    return {**sections, "mine": mine}
+    return {**sections, "mine": mine, "train": train}
 
 
 def _at_most(base: Sections, sections: Sections) -> dict[str, dict[str, Any]]:
