@@ -68,7 +68,7 @@ def test_a_run_that_several_studies_want_is_one(tmp_path: Path) -> None:
         for cell in tools.cells(study):
             found.setdefault(comparison.config_of(*cell.task(study, scale)).output, set()).add(name)
     together = [names for names in found.values() if len(names) > 1]
-    assert {"samples", "compression", "compute", "robustness"} in together  # plain KD from 500 images
+    assert {"samples", "compression", "compute", "steps", "robustness"} in together  # plain KD from 500 images
     assert not any("search" in names for names in together)  # which is measured on other images
 
 
