@@ -39,7 +39,6 @@ _LOCAL = {
     errno.EACCES: "permission denied; grant it, or name another place",
     errno.EPERM: "permission denied; grant it, or name another place",
     errno.EIO: f"the disk reports an input/output error; check it, {_GO_ON}",
-    errno.EEXIST: "a file is in the way where a directory belongs; name another place",
     errno.ENOTDIR: "a file is in the way where a directory belongs; name another place",
 }
 
@@ -95,7 +94,8 @@ def _local_error(where: str, doing: str, error: Exception) -> BpkdError:
     named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else where
     reason = _LOCAL.get(number or 0)
     said = reason.format(free=_free(named)) if reason else cause(error)
-    return BpkdError(f"{where if named.endswith('.tmp') else named} cannot be {doing}: {said}")
+    kind = UserError if number == errno.ENOTDIR else BpkdError
+    return kind(f"{where if named.endswith('.tmp') else named} cannot be {doing}: {said}")
 
 
 def _remote_error(where: str, doing: str, error: Exception, seconds: float) -> BpkdError:

@@ -134,6 +134,7 @@ def test_text_of_others_cannot_act_on_the_terminal(bpkd: Any, tmp_path: Path, wr
         (["nowhere"], 2, "nowhere does not exist"),
         (["{set}", "--sample", "nobody"], 2, "has no sample 'nobody'"),
         (["{set}", "--save", "x"], 2, "--save goes with --sample"),
+        (["{set}", "--sample", "nobody", "--save", "{set}/manifest.json"], 2, "a file is in the way"),  # at once
     ],
 )
 def test_wrong_input_is_one_line(bpkd: Any, dataset: str, arguments: list[str], code: int, message: str) -> None:

@@ -88,3 +88,12 @@ def test_ctrl_c_while_the_store_hangs(bpkd: Any, dataset: str, tmp_path: Path, s
     assert not Folder(target).exists("manifest.json")
     assert bpkd(direction, source, target).code == 0
     assert sorted(Folder(target).find()) == sorted(path.name for path in Path(dataset).iterdir())
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_file_where_a_directory_belongs_is_one_line(bpkd: Any, dataset: str, tmp_path: Path, direction: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    said = bpkd("--quiet", direction, dataset, tmp_path / "file")
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert f"{tmp_path}/file cannot be created: a file is in the way where a directory belongs" in said.err
+    assert (tmp_path / "file").read_text() == "mine"

@@ -170,10 +170,13 @@ def test_what_this_machine_refuses_is_one_line(
     assert raised.value.exit_code == 1 and Folder(str(tmp_path)).find() == {}
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["b", "deep/b"])
+@pytest.mark.parametrize("doing", ["written", "created"])
+def test_a_file_in_the_way_is_named(tmp_path: Path, name: str, doing: str) -> None:
     (tmp_path / "a").write_text("")
-    with pytest.raises(BpkdError, match=rf"{tmp_path}/a cannot be written: a file is in the way"):
-        Folder(str(tmp_path / "a")).write("b", b"")
+    folder = Folder(str(tmp_path / "a"))
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a cannot be {doing}: a file is in the way"):
+        folder.write(name, b"") if doing == "written" else folder.create(name, b"")
 
 
 @pytest.mark.parametrize("how", [500, 503, "reset", "cut", 1.0])

@@ -90,6 +90,25 @@ def test_a_file_is_no_folder(folder: Folder) -> None:
     assert inside.names() == inside.folders() == [] and inside.find() == {}
 
 
+def test_nothing_lies_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one")
+    inside = Folder(f"{tmp_path}/a")
+    for read in (inside.read, inside.open, inside.size):
+        with pytest.raises(FileNotFoundError):
+            read("b")
+    inside.remove("b")
+    assert (tmp_path / "a").read_text() == "one"
+
+
+@pytest.mark.parametrize("below", ["", "/b", "/b/c"])
+def test_a_file_in_the_way_is_told_before_anything_is_written(tmp_path: Path, below: str) -> None:
+    Folder(f"{tmp_path}/new{below}").refuse_file()
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a cannot be written: a file is in the way"):
+        Folder(f"{tmp_path}/a{below}").refuse_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_removing_a_file_and_everything(folder: Folder) -> None:
     folder.write("a.bin", b"one")
     folder.write("deeper/c.bin", b"four")
