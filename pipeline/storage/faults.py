@@ -13,7 +13,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
-from pipeline.storage.causes import cause, is_denied, is_no_bucket, is_no_credentials, is_transient
+from pipeline.storage.causes import cause, is_absent, is_denied, is_no_bucket, is_no_credentials, is_transient
 from schemas.errors import BpkdError, TransientError, UserError
 from schemas.urls import shown
 
@@ -30,7 +30,8 @@ WAIT: wait_base = wait_exponential(multiplier=1.5, exp_base=2) + wait_random(0, 
 """Seconds between two attempts: 1.5, 3, 6 and 12, each with up to 1.5 more, so that workers come back one by one."""
 
 _GO_ON = "what is committed stays, and the same command goes on from there"
-_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_ASK_AGAIN = "check the URL and the network, then run the same command again"
+_WRITES = ("written", "created")
 _LOCAL = {
     errno.ENOSPC: f"the disk is full ({{free}} free); make room, {_GO_ON}",
     errno.EDQUOT: f"the disk quota is used up; make room or have it raised, {_GO_ON}",
@@ -67,7 +68,7 @@ def tried(url: str, doing: str, action: Callable[[], T], *, remote: bool) -> T:
         where = shown(url)
         if is_no_bucket(error):
             raise UrlError(f"{where}: no such bucket; correct the URL, or create the bucket") from error
-        if isinstance(error, _ABSENT) and doing not in ("written", "created"):
+        if is_absent(error) and doing not in _WRITES:
             raise
         if isinstance(error, ValueError):
             raise UrlError(f"{where} cannot be {doing}: {cause(error)}") from error
@@ -107,7 +108,8 @@ def _remote_error(where: str, doing: str, error: Exception, seconds: float) -> B
         remedy = "check which account is used here and what it may do"
         return BpkdError(f"{what}: access denied ({reason}); {remedy}, then run the same command again")
     if is_transient(error):
-        return TransientError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {_GO_ON}")
+        remedy = _GO_ON if doing in _WRITES else _ASK_AGAIN
+        return TransientError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {remedy}")
     return BpkdError(f"{what}: {reason}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.storage import Folder
+from pipeline.storage.faults import ATTEMPTS
 
 
 @pytest.fixture
@@ -97,3 +98,12 @@ def test_a_file_where_a_directory_belongs_is_one_line(bpkd: Any, dataset: str, t
     assert said.code == 2 and said.err.count("\n") == 1
     assert f"{tmp_path}/file cannot be created: a file is in the way where a directory belongs" in said.err
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_store_that_cannot_be_reached_is_asked_for_one_name_only(
+    bpkd: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = bpkd("pull", "http://127.0.0.1:9/x", tmp_path / "copy")
+    assert said.code == 1 and not (tmp_path / "copy").exists()
+    assert len([message for message in caplog.messages if "the store does not answer" in message]) == ATTEMPTS - 1
+    assert "error: http://127.0.0.1:9/x" in said.err and said.err.endswith("then run the same command again\n")

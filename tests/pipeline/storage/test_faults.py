@@ -116,7 +116,9 @@ def test_a_fault_that_stays_is_one_line(failing: Callable[..., list[int]], doing
     assert len(calls) == faults.ATTEMPTS and raised.value.exit_code == 1 and "\n" not in said
     doing = doing.replace("removed", "listed")  # which comes first
     assert said.startswith("memory://faults") and f"cannot be {doing}: HTTP 503: from the server; tried 5 times" in said
-    assert said.endswith("what is committed stays, and the same command goes on from there")
+    begun = doing in ("written", "created")
+    assert said.endswith("the same command goes on from there" if begun else "then run the same command again")
+    assert ("what is committed stays" in said) is begun
 
 
 @pytest.mark.parametrize("doing", DO)
@@ -220,6 +222,24 @@ def test_a_store_that_is_not_there(s3, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BpkdError, match="tried 5 times") as raised:
         Folder(s3.url).write("a", b"")
     assert not isinstance(raised.value, UserError)
+
+
+@pytest.mark.parametrize("doing", ["looked at", "read"])
+def test_a_web_server_that_cannot_be_reached_has_not_said_that_nothing_is_there(
+    doing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(BpkdError, match=rf"/x\S* cannot be {doing}: ClientConnectorError: .*; tried 5 times") as raised:
+        DO[doing](Folder("http://127.0.0.1:9/x"))
+    assert raised.value.exit_code == 1
+    assert len(caplog.messages) == faults.ATTEMPTS - 1 and "FileNotFoundError" not in caplog.text
+
+
+def test_a_certificate_that_is_wrong_is_told_at_once(failing: Callable[..., list[int]]) -> None:
+    refused = caused(aiohttp.ClientConnectionError("refused"), ssl.SSLCertVerificationError("bad"))
+    calls = failing(caused(FileNotFoundError("memory://faults/a"), refused))
+    with pytest.raises(BpkdError, match="cannot be looked at: ClientConnectionError: refused"):
+        Folder("memory://faults").exists("a")
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("doing", [*list(DO)[:5], "found", "opened"])
