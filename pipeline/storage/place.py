@@ -20,6 +20,9 @@ OBJECT_STORES = frozenset(
 )
 """Where a put shows the whole object at once or nothing, and where a rename would copy it. All else has a rename."""
 
+_UNKNOWN = re.compile(r"Protocol not known: (\S*)")
+_TAKES = "takes a path, s3://, gs://, az://, hf://, https:// or what else fsspec knows"
+
 _S3_USER = re.compile(r"\bs3a?://(?!arn:)[^/]*[:@]")
 """The client would take it for a part of the bucket's name, and repeat it in its messages."""
 
@@ -58,8 +61,10 @@ class Place:
         try:
             self.fs, self.path = fsspec.core.url_to_fs(url, **_options(url))
         except ImportError as error:
-            raise UserError(f"{shown(url)}: {error}{_extra(url)}") from None
+            raise UserError(f"{shown(url)}: {error}{_remedy(url, error)}") from None
         except ValueError as error:
+            if (found := _UNKNOWN.match(str(error))) is not None:
+                raise UrlError(f"{shown(url)}: unknown kind of URL {found[1] + '://'!r} ({_TAKES})") from None
             raise UrlError(f"{shown(url)}: {shown(str(error))}") from None
         names = self.fs.protocol
         self.protocols = {names} if isinstance(names, str) else set(names)
@@ -121,7 +126,11 @@ def _options(url: str) -> dict[str, dict[str, Any]]:
     return options
 
 
-def _extra(url: str) -> str:
+def _remedy(url: str, error: ImportError) -> str:
+    """How to get the package that a kind of URL needs, where that is known."""
     extras = {"s3": "s3", "s3a": "s3", "hf": "text"}
-    extra = extras.get(url.partition("://")[0])
-    return f"; install bpkd[{extra}]" if extra else ""
+    if extra := extras.get(url.partition("://")[0]):
+        return f"; `pip install 'bpkd[{extra}]'`"
+    missing = error.__cause__.name if isinstance(error.__cause__, ImportError) else None
+    # Some modules have other names than the packages that they are in.
+    return f"; `pip install {missing}`" if missing and missing in str(error) else ""

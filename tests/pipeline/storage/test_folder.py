@@ -13,6 +13,7 @@ from typing import ClassVar
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 
 from pipeline.storage import Folder
 from schemas.errors import BpkdError, UserError
@@ -203,5 +204,20 @@ def test_links_are_found_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_protocol_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match=r"nosuch://\*\*\*@bucket"):
+    with pytest.raises(UserError, match=r"nosuch://\*\*\*@bucket: unknown kind .*takes a path, s3://"):
         Folder("nosuch://user:secret@bucket")
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ("Please install nopackage to look", "Please install nopackage to look; `pip install nopackage`"),
+        ('needs "other-name"', 'needs "other-name"'),  # the module is in a package of another name
+    ],
+)
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, says: str, told: str) -> None:
+    known = {"class": "nopackage.FileSystem", "err": says}
+    monkeypatch.setitem(known_implementations, "missing", known)
+    with pytest.raises(UserError) as raised:
+        Folder("missing://bucket/x")
+    assert str(raised.value) == f"missing://bucket/x: {told}"
