@@ -67,6 +67,11 @@ class Folder:
         info = self._place.info(self._root)
         return info is not None and info["type"] == "directory"
 
+    def is_file(self) -> bool:
+        """Whether a file is there instead; a web server, which tells of no directories, never says so here."""
+        info = self._place.info(self._root)
+        return info is not None and info["type"] == "file" and not self._place.protocols & {"http", "https"}
+
     def refuse_file(self) -> None:
         """Make sure, before long work, that no file of this machine is where the directory or one above it belongs.
 
