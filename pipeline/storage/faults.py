@@ -94,7 +94,8 @@ def _local_error(where: str, doing: str, error: Exception) -> BpkdError:
     number = error.errno if isinstance(error, OSError) else None
     named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else where
     reason = _LOCAL.get(number or 0)
-    said = reason.format(free=_free(named)) if reason else cause(error)
+    own = (error.strerror if isinstance(error, OSError) else None) or cause(error)
+    said = reason.format(free=_free(named)) if reason else own
     kind = UserError if number == errno.ENOTDIR else BpkdError
     return kind(f"{where if named.endswith('.tmp') else named} cannot be {doing}: {said}")
 

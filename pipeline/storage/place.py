@@ -50,12 +50,14 @@ class Place:
         protocols: its names.
 
     Raises:
-        UrlError: there is no such kind of URL.
+        UrlError: there is no such kind of URL, or it is empty.
         UserError: its package is not installed.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        if not url.strip():  # which would be the working directory to some, and the root of all to others
+            raise UrlError("a path is empty; name a directory, a file or a URL")
         if _S3_USER.search(url):
             raise UrlError(f"{shown(url)}: s3:// takes no credentials; give them as the store's own tools read them")
         try:

@@ -134,6 +134,7 @@ def test_text_of_others_cannot_act_on_the_terminal(bpkd: Any, tmp_path: Path, wr
         (["nowhere"], 2, "nowhere does not exist"),
         (["{set}/manifest.json"], 2, "manifest.json is a file; name its directory, {set}"),
         (["{set}", "--sample", "nobody"], 2, "has no sample 'nobody'"),
+        (["{set}", "--sample", "s1 "], 2, "has no sample 's1 '; its keys are such as 's0'"),
         (["{set}", "--save", "x"], 2, "--save goes with --sample"),
         (["{set}", "--sample", "nobody", "--save", "{set}/manifest.json"], 2, "a file is in the way"),  # at once
     ],

@@ -107,3 +107,9 @@ def test_a_store_that_cannot_be_reached_is_asked_for_one_name_only(
     assert said.code == 1 and not (tmp_path / "copy").exists()
     assert len([message for message in caplog.messages if "the store does not answer" in message]) == ATTEMPTS - 1
     assert "error: http://127.0.0.1:9/x" in said.err and said.err.endswith("then run the same command again\n")
+
+
+@pytest.mark.parametrize("source", ["", "{set}"])
+def test_an_empty_path_is_one_line(bpkd: Any, dataset: str, source: str) -> None:
+    said = bpkd("--quiet", "pull", source.format(set=dataset), "")
+    assert (said.code, said.err) == (2, "error: a path is empty; name a directory, a file or a URL\n")

@@ -158,6 +158,8 @@ def test_the_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
         (errno.EROFS, "read-only"),
         (errno.EACCES, "permission denied"),
         (errno.EIO, "input/output error"),
+        (errno.EPERM, "permission denied"),
+        (errno.ENOENT, "No such file or directory$"),
     ],
 )
 def test_what_this_machine_refuses_is_one_line(
@@ -170,6 +172,7 @@ def test_what_this_machine_refuses_is_one_line(
     with pytest.raises(BpkdError, match=rf"^{tmp_path}/deep/a cannot be written: .*{message}") as raised:
         Folder(str(tmp_path)).write("deep/a", b"1")
     assert raised.value.exit_code == 1 and Folder(str(tmp_path)).find() == {}
+    assert "Error" not in str(raised.value), "the name of a class tells a user nothing"
 
 
 @pytest.mark.parametrize("name", ["b", "deep/b"])

@@ -221,3 +221,9 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, say
     with pytest.raises(UserError) as raised:
         Folder("missing://bucket/x")
     assert str(raised.value) == f"missing://bucket/x: {told}"
+
+
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_empty_path_is_said_to_be_empty(url: str) -> None:
+    with pytest.raises(UserError, match=r"^a path is empty; name a directory"):
+        Folder(url)
