@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,9 +117,7 @@ def test_a_fault_that_stays_is_one_line(failing: Callable[..., list[int]], doing
     assert len(calls) == faults.ATTEMPTS and raised.value.exit_code == 1 and "\n" not in said
     doing = doing.replace("removed", "listed")  # which comes first
     assert said.startswith("memory://faults") and f"cannot be {doing}: HTTP 503: from the server; tried 5 times" in said
-    begun = doing in ("written", "created")
-    assert said.endswith("the same command goes on from there" if begun else "then run the same command again")
-    assert ("what is committed stays" in said) is begun
+    assert said.endswith("what is committed stays, and the same command goes on from there")
 
 
 @pytest.mark.parametrize("doing", DO)
@@ -233,8 +232,16 @@ def test_a_web_server_that_cannot_be_reached_has_not_said_that_nothing_is_there(
 ) -> None:
     with pytest.raises(BpkdError, match=rf"/x\S* cannot be {doing}: ClientConnectorError: .*; tried 5 times") as raised:
         DO[doing](Folder("http://127.0.0.1:9/x"))
-    assert raised.value.exit_code == 1
+    assert raised.value.exit_code == 1 and "committed" not in str(raised.value), "nothing has begun"
     assert len(caplog.messages) == faults.ATTEMPTS - 1 and "FileNotFoundError" not in caplog.text
+
+
+def test_a_store_that_has_answered_that_nothing_is_there_has_answered(failing: Callable[..., list[int]]) -> None:
+    url = f"memory://{uuid.uuid4()}"
+    assert not Folder(url).exists()
+    failing(ServerError(503))
+    with pytest.raises(BpkdError, match=r"the same command goes on from there$"):
+        Folder(url).exists()
 
 
 def test_a_certificate_that_is_wrong_is_told_at_once(failing: Callable[..., list[int]]) -> None:
