@@ -117,14 +117,15 @@ def _take(folder: Path, seed: int, restart: bool) -> None:
     """Make `folder` this demo's own."""
     place = Folder(str(folder))
     wanted = {"bpkd": VERSION, "seed": seed, "teacher_epochs": EPOCHS, "student_steps": STEPS}
-    empty = not folder.exists() or not any(folder.iterdir())
+    names = [*place.names(), *place.folders()]
+    empty = not names
     if not empty and not place.exists(MARKER):
         raise UserError(f"{folder} is not empty and no demo made it; name another folder with --output")
     if not empty and restart:
         place.write(MARKER, b"{}")  # what is left when this is broken off is nobody's
-        for path in folder.iterdir():
-            if path.name != MARKER:
-                place.remove(path.name)
+        for name in names:
+            if name != MARKER:
+                place.remove(name)
     elif not empty and (found := json.loads(place.read(MARKER))) != wanted:
         differing = [
             f"{name} = {found.get(name)}, now {value}" for name, value in wanted.items() if found.get(name) != value

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 _MESSAGES = {
     "missing": "too few values",
     "dict_type": "should be a table",
+    "tuple_type": "should be a list",
     "int_parsing": "should be a whole number",
     "int_from_float": "should be a whole number",
     "int_type": "should be a whole number",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from schemas import registry
 from schemas.recipes import RECIPES, check_recipe, told_recipes
@@ -33,8 +33,10 @@ def in_bytes(size: str) -> float:
     return float(match[1]) * _UNITS[match[2].upper()]
 
 
-def _size_or_none(size: str) -> str:
-    if size != "0":
+def _size_or_none(size: Any) -> Any:
+    """A size as `in_bytes` takes it, or "0"; a number, which has no unit, may be 0."""
+    size = str(size) if isinstance(size, int | float) else size
+    if isinstance(size, str) and size != "0":
         in_bytes(size)
     return size
 
@@ -83,7 +85,7 @@ class RunConfig(Section):
         description="keep versions side by side in output: v001, v002, ...; where the source has grown or a model is "
         "another, the next one is begun, with the last as its base",
     )
-    disk_cache: Annotated[str, AfterValidator(_size_or_none)] = Field(
+    disk_cache: Annotated[str, BeforeValidator(_size_or_none)] = Field(
         "0",
         json_schema_extra={"pattern": rf"^(0|{_BYTES[1:-1]})$"},
         description='room on the local disk for copies of remote shards, as "20GB"; 0: none',
@@ -117,7 +119,7 @@ class DataConfig(Section):
     classes: Count | list[str] | None = Field(None, description="number or names; read from the data when left out")
     columns: Columns = Field(default_factory=Columns, description="which column holds what")
     mode: Literal["L", "RGB", "RGBA"] | None = Field(None, description="convert images to grey, RGB or RGBA")
-    size: tuple[Count, Count] | None = Field(None, description="resize images to [height, width]")
+    size: tuple[Count, Count] | None = Field(None, description="resize images to [height, width], such as [32, 32]")
     max_length: Annotated[int, Field(ge=4, le=2**16)] = Field(
         128, description="tokens of a text that a model sees, special ones included; the rest is cut"
     )

@@ -20,14 +20,23 @@ from schemas.starter import KINDS, starter
 @common
 def init(path: Path, kind: str, force: bool, as_json: bool) -> None:
     """Write a commented starter config to PATH (config.toml)."""
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(starter(kind))
-    except FileExistsError:
-        raise UserError(f"{path} is there already; --force replaces it") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    from pipeline.storage.faults import tried
+
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; name the file to write, such as {path / 'config.toml'}")
+    tried(str(path), "written", lambda: _write(path, starter(kind), force), remote=False)
     if as_json:
         print_json({"path": str(path), "kind": kind})
     else:
         click.echo(path)
+
+
+def _write(path: Path, text: str, force: bool) -> None:
+    from pipeline.storage.local import make_folder
+
+    make_folder(str(path.absolute().parent))
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path} is there already; --force replaces it") from None

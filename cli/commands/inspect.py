@@ -46,9 +46,12 @@ def inspect(ctx: click.Context, url: str, fast: bool, key: str | None, save: str
     from pipeline.datasets import open_dataset
     from pipeline.datasets.sample import find_family, save_sample
     from pipeline.datasets.summary import count_classes, summarize
+    from pipeline.storage import Folder
 
     progress = make_progress(quiet=ctx.ensure_object(Settings).quiet)
     dataset = open_dataset(url)
+    if save is not None:
+        Folder(save).refuse_file()
     if key is not None:
         drawn = not as_json and dataset.rows.kind == "image" and shows_images()
         family = find_family(dataset, key, parent=drawn or save is not None, progress=progress)

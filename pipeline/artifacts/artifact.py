@@ -13,17 +13,17 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
+from pipeline.artifacts.absent import require_finished
 from pipeline.artifacts.failures import FAILURES, UNITS, Retry, failure_files, read_reports
 from pipeline.artifacts.identity import require_same
-from pipeline.artifacts.ledger import LOCK, PROGRESS, TRANSFER, Ledger, parse_manifest
+from pipeline.artifacts.ledger import LOCK, PROGRESS, Ledger, parse_manifest
 from pipeline.artifacts.lock import PATIENCE, Lock
 from pipeline.artifacts.units import Target
-from pipeline.latest import advised
 from pipeline.layout import MADE_BY
 from pipeline.storage import Folder, is_temporary, sha256
 from pipeline.timing import Clock
 from pipeline.version import VERSION
-from schemas.errors import BpkdError, UserError
+from schemas.errors import BpkdError
 from schemas.manifest import MANIFEST, FailedSample, FileEntry, Manifest, ShardReport, pack, unpack
 
 
@@ -38,23 +38,8 @@ def read_manifest(url: str, made_by: str | None) -> Manifest:
         UserError: there is none, or it is not a manifest that this version reads.
     """
     folder = Folder(url)
-    if folder.exists(TRANSFER):
-        raise UserError(f"{url} is a copy that is not complete; run the same `bpkd pull` or `bpkd push` again")
-    if not folder.exists(MANIFEST):
-        if versions := advised(folder, "/dataset"):
-            raise UserError(f"{url} {versions}")
-        remedy = f"make it with `bpkd {made_by}`" if made_by else f"name the directory with its {MANIFEST}"
-        raise UserError(f"{url} {_state(folder)}; {remedy}")
+    require_finished(folder, made_by)
     return parse_manifest(folder)
-
-
-def _state(folder: Folder) -> str:
-    """What is wrong with a directory without a manifest."""
-    if folder.exists(PROGRESS):
-        return "is not finished"
-    if folder.exists(f"dataset/{MANIFEST}"):
-        return "is a run, whose data set is in dataset/"
-    return f"has no {MANIFEST}" if folder.names() or folder.folders() else "does not exist"
 
 
 def recorded_fingerprint(url: str) -> dict[str, Any] | None:

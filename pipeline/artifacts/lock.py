@@ -175,7 +175,7 @@ class Lock:
     def _remove(self) -> None:
         if self._renewer.is_alive():
             self._renewer.join()
-        with suppress(BpkdError):
+        with suppress(BpkdError, OSError):
             holder = self._read()
             if holder is not None and holder.token == self._self.token:
                 self._folder.remove(self._name)

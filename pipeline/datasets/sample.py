@@ -22,6 +22,8 @@ from pipeline.text.comparison import Piece, compare
 from pipeline.text.sentences import Sentence
 from schemas.errors import SampleError, UserError, clipped
 
+_LONGEST = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -91,9 +93,14 @@ def find_sample(dataset: Dataset, key: str, progress: Progress | None = None) ->
                 example = batch["key"][0].as_py()
             if pc.any(pc.equal(batch["key"], key)).as_py():
                 return _sample(dataset, str(part), part.table(), key)
-    such = "" if example is None else f"; its keys are such as {clipped(example)!r}"
+    such = "" if example is None else f"; its keys are such as {_quoted(example)}"
     parents = "" if dataset.details.counts.source else ", and source samples are not in it"
-    raise UserError(f"{dataset.url} has no sample {clipped(key)!r}{such}{parents}")
+    raise UserError(f"{dataset.url} has no sample {_quoted(key)}{such}{parents}")
+
+
+def _quoted(key: str) -> str:
+    """A key for a message, where it may be short with the blanks that it has: they may be why it is not found."""
+    return repr(key if key.isprintable() and len(key) <= _LONGEST else clipped(key, _LONGEST))
 
 
 def find_family(dataset: Dataset, key: str, *, parent: bool = True, progress: Progress | None = None) -> list[Sample]:

@@ -34,9 +34,10 @@ def plan(
         progress: where to report.
 
     Raises:
-        UserError: the config, the data or a model is wrong.
+        UserError: the config, the data or a model is wrong; nothing can be written at run.output.
     """
     progress = progress or Silent()
+    Folder(config.output).refuse_file()  # before it is measured what cannot be written
     began = time.perf_counter()
     source = open_samples(config)
     source.fingerprint()

@@ -77,6 +77,12 @@ def is_transient(error: BaseException) -> bool:
     return passing or answer.code in _PASSING_CODES
 
 
+def is_absent(error: BaseException) -> bool:
+    """Whether there is no such file. That nobody could be asked is no answer: fsspec makes that of it for http."""
+    absent = isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError)
+    return absent and not is_transient(error) and not any(_is_lasting(link) for link in _chain(error))
+
+
 def is_denied(error: BaseException) -> bool:
     """Whether the store knows who asks, and refuses."""
     answer = _answer(error)
@@ -105,6 +111,8 @@ def is_there_already(error: BaseException) -> bool:
 def cause(error: BaseException) -> str:
     """What went wrong in one short line, without secrets."""
     answer = _answer(error)
+    if answer is None and isinstance(error, FileNotFoundError):  # see `is_absent`
+        error = next((link for link in _chain(error) if _passing(link) or _is_lasting(link)), error)
     text = (error.strerror if isinstance(error, OSError) else None) or str(error)
     label = type(error).__name__
     if answer is not None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.wait import wait_base
 
-from pipeline.storage.causes import cause, is_denied, is_no_bucket, is_no_credentials, is_transient
+from pipeline.storage.causes import cause, is_absent, is_denied, is_no_bucket, is_no_credentials, is_transient
 from schemas.errors import BpkdError, TransientError, UserError
 from schemas.urls import shown
 
@@ -30,7 +30,8 @@ WAIT: wait_base = wait_exponential(multiplier=1.5, exp_base=2) + wait_random(0, 
 """Seconds between two attempts: 1.5, 3, 6 and 12, each with up to 1.5 more, so that workers come back one by one."""
 
 _GO_ON = "what is committed stays, and the same command goes on from there"
-_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_CHECK = "check the URL and the network, then run the same command again"
+_WRITES = ("written", "created")
 _LOCAL = {
     errno.ENOSPC: f"the disk is full ({{free}} free); make room, {_GO_ON}",
     errno.EDQUOT: f"the disk quota is used up; make room or have it raised, {_GO_ON}",
@@ -39,9 +40,11 @@ _LOCAL = {
     errno.EACCES: "permission denied; grant it, or name another place",
     errno.EPERM: "permission denied; grant it, or name another place",
     errno.EIO: f"the disk reports an input/output error; check it, {_GO_ON}",
-    errno.EEXIST: "a file is in the way where a directory belongs; name another place",
     errno.ENOTDIR: "a file is in the way where a directory belongs; name another place",
 }
+
+_answered: set[str] = set()
+"""Stores that have answered this process; with another nothing has begun that could go on."""
 
 
 def tried(url: str, doing: str, action: Callable[[], T], *, remote: bool) -> T:
@@ -61,20 +64,31 @@ def tried(url: str, doing: str, action: Callable[[], T], *, remote: bool) -> T:
     """
     begin = time.monotonic()
     try:
-        return _retrying()(action) if remote else action()
+        result = _retrying()(action) if remote else action()
+        if remote:
+            _answered.add(_store(url))
+        return result
     except BpkdError:
         raise
     except Exception as error:  # stores raise classes of their own, by no means all of them OSErrors
         where = shown(url)
         if is_no_bucket(error):
             raise UrlError(f"{where}: no such bucket; correct the URL, or create the bucket") from error
-        if isinstance(error, _ABSENT) and doing not in ("written", "created"):
+        if is_absent(error) and doing not in _WRITES:
+            if remote:
+                _answered.add(_store(url))
             raise
         if isinstance(error, ValueError):
             raise UrlError(f"{where} cannot be {doing}: {cause(error)}") from error
         if not remote:
             raise _local_error(where, doing, error) from error
-        raise _remote_error(where, doing, error, time.monotonic() - begin) from error
+        remedy = _GO_ON if _store(url) in _answered else _CHECK
+        raise _remote_error(where, doing, error, time.monotonic() - begin, remedy) from error
+
+
+def _store(url: str) -> str:
+    """The part of a URL that names the store, such as s3://bucket."""
+    return "/".join(url.split("/")[:3])
 
 
 def _retrying() -> Retrying:
@@ -94,11 +108,13 @@ def _local_error(where: str, doing: str, error: Exception) -> BpkdError:
     number = error.errno if isinstance(error, OSError) else None
     named = error.filename if isinstance(error, OSError) and isinstance(error.filename, str) else where
     reason = _LOCAL.get(number or 0)
-    said = reason.format(free=_free(named)) if reason else cause(error)
-    return BpkdError(f"{where if named.endswith('.tmp') else named} cannot be {doing}: {said}")
+    own = (error.strerror if isinstance(error, OSError) else None) or cause(error)
+    said = reason.format(free=_free(named)) if reason else own
+    kind = UserError if number == errno.ENOTDIR else BpkdError
+    return kind(f"{where if named.endswith('.tmp') else named} cannot be {doing}: {said}")
 
 
-def _remote_error(where: str, doing: str, error: Exception, seconds: float) -> BpkdError:
+def _remote_error(where: str, doing: str, error: Exception, seconds: float, again: str) -> BpkdError:
     what, reason = f"{where} cannot be {doing}", cause(error)
     if is_no_credentials(error):
         remedy = "give them in the environment or in the profile that the store's own tools read"
@@ -107,7 +123,7 @@ def _remote_error(where: str, doing: str, error: Exception, seconds: float) -> B
         remedy = "check which account is used here and what it may do"
         return BpkdError(f"{what}: access denied ({reason}); {remedy}, then run the same command again")
     if is_transient(error):
-        return TransientError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {_GO_ON}")
+        return TransientError(f"{what}: {reason}; tried {ATTEMPTS} times in {seconds:.0f} s; {again}")
     return BpkdError(f"{what}: {reason}")
 
 

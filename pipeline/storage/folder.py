@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import posixpath
 import shutil
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -66,6 +67,20 @@ class Folder:
         info = self._place.info(self._root)
         return info is not None and info["type"] == "directory"
 
+    def is_file(self) -> bool:
+        """Whether a file is there instead; a web server, which tells of no directories, never says so here."""
+        info = self._place.info(self._root)
+        return info is not None and info["type"] == "file" and not self._place.protocols & {"http", "https"}
+
+    def refuse_file(self) -> None:
+        """Make sure, before long work, that no file of this machine is where the directory or one above it belongs.
+
+        Raises:
+            UserError: there is one.
+        """
+        if self._place.local:
+            self._place.do("written", lambda: local.refuse_file(self._root))
+
     def size(self, name: str) -> int:
         """Bytes of a file.
 
@@ -99,7 +114,8 @@ class Folder:
             FileNotFoundError: there is none.
         """
         self._require_plain(name)
-        return cast(IO[bytes], Reader(self._place, self.path(name), name))
+        with _absent_below_a_file():
+            return cast(IO[bytes], Reader(self._place, self.path(name), name))
 
     def read(self, name: str) -> bytes:
         """The whole file.
@@ -108,7 +124,8 @@ class Folder:
             FileNotFoundError: there is none.
         """
         self._require_plain(name)
-        data: bytes = self._place.do("read", lambda: self._fs.cat_file(self.path(name)), name)
+        with _absent_below_a_file():
+            data: bytes = self._place.do("read", lambda: self._fs.cat_file(self.path(name)), name)
         return data
 
     def write(self, name: str, data: bytes) -> None:
@@ -264,7 +281,16 @@ class Folder:
                     shutil.rmtree(path)
                 else:
                     os.unlink(path)
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 if os.path.lexists(path):
                     continue
             return
+
+
+@contextmanager
+def _absent_below_a_file() -> Iterator[None]:
+    """Where a file lies instead of a directory, nothing lies in it."""
+    try:
+        yield
+    except NotADirectoryError as error:
+        raise FileNotFoundError(errno.ENOENT, error.strerror, error.filename) from None

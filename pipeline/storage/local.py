@@ -25,6 +25,31 @@ def is_temporary(name: str) -> bool:
     return _TEMPORARY.fullmatch(name) is not None
 
 
+def make_folder(path: str) -> None:
+    """Make a directory unless it is there.
+
+    Raises:
+        NotADirectoryError: as `refuse_file`.
+    """
+    try:
+        os.makedirs(path, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):  # the first would say that what is to be written in it is there
+        refuse_file(path)
+        raise
+
+
+def refuse_file(path: str) -> None:
+    """Make sure that a directory is there, or can be made.
+
+    Raises:
+        NotADirectoryError: a file is there, or where a directory above belongs; it names that file.
+    """
+    while not os.path.lexists(path) and os.path.dirname(path) != path:
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+
 def replace(target: str, blocks: Iterable[bytes]) -> None:
     """Write a file as a whole, in place of what was there; nothing is written where `blocks` raises."""
     with _written(target, blocks) as temporary:
@@ -44,7 +69,7 @@ def link(source: str, target: str) -> bool:
         FileNotFoundError: there is no file `source`.
     """
     temporary = temporary_name(target)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    make_folder(os.path.dirname(target))
     try:
         os.link(source, temporary)
     except OSError as error:
@@ -101,7 +126,7 @@ def _written(target: str, blocks: Iterable[bytes]) -> Iterator[str]:
 def _opened(path: str) -> IO[bytes]:
     """A new file, in a directory that another process may be removing for being empty."""
     for _ in range(_TRIES):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        make_folder(os.path.dirname(path))
         with suppress(FileNotFoundError):
             return open(path, "xb")
     return open(path, "xb")

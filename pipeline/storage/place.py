@@ -20,6 +20,9 @@ OBJECT_STORES = frozenset(
 )
 """Where a put shows the whole object at once or nothing, and where a rename would copy it. All else has a rename."""
 
+_UNKNOWN = re.compile(r"Protocol not known: (\S*)")
+_TAKES = "takes a path, s3://, gs://, az://, hf://, https:// or what else fsspec knows"
+
 _S3_USER = re.compile(r"\bs3a?://(?!arn:)[^/]*[:@]")
 """The client would take it for a part of the bucket's name, and repeat it in its messages."""
 
@@ -47,19 +50,23 @@ class Place:
         protocols: its names.
 
     Raises:
-        UrlError: there is no such kind of URL.
+        UrlError: there is no such kind of URL, or it is empty.
         UserError: its package is not installed.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
+        if not url.strip():  # which would be the working directory to some, and the root of all to others
+            raise UrlError("a path is empty; name a directory, a file or a URL")
         if _S3_USER.search(url):
             raise UrlError(f"{shown(url)}: s3:// takes no credentials; give them as the store's own tools read them")
         try:
             self.fs, self.path = fsspec.core.url_to_fs(url, **_options(url))
         except ImportError as error:
-            raise UserError(f"{shown(url)}: {error}{_extra(url)}") from None
+            raise UserError(f"{shown(url)}: {error}{_remedy(url, error)}") from None
         except ValueError as error:
+            if (found := _UNKNOWN.match(str(error))) is not None:
+                raise UrlError(f"{shown(url)}: unknown kind of URL {found[1] + '://'!r} ({_TAKES})") from None
             raise UrlError(f"{shown(url)}: {shown(str(error))}") from None
         names = self.fs.protocol
         self.protocols = {names} if isinstance(names, str) else set(names)
@@ -121,7 +128,11 @@ def _options(url: str) -> dict[str, dict[str, Any]]:
     return options
 
 
-def _extra(url: str) -> str:
+def _remedy(url: str, error: ImportError) -> str:
+    """How to get the package that a kind of URL needs, where that is known."""
     extras = {"s3": "s3", "s3a": "s3", "hf": "text"}
-    extra = extras.get(url.partition("://")[0])
-    return f"; install bpkd[{extra}]" if extra else ""
+    if extra := extras.get(url.partition("://")[0]):
+        return f"; `pip install 'bpkd[{extra}]'`"
+    missing = error.__cause__.name if isinstance(error.__cause__, ImportError) else None
+    # Some modules have other names than the packages that they are in.
+    return f"; `pip install {missing}`" if missing and missing in str(error) else ""

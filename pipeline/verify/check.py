@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterable
 
 from pipeline import layout
+from pipeline.artifacts.absent import refuse_file
 from pipeline.directory import open_run
 from pipeline.latest import advised
 from pipeline.progress import Progress, Silent
@@ -90,6 +91,7 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
     if not any(_artifact(files) for files in found.values()):
         if versions := advised(Folder(url)):
             raise UserError(f"{url} {versions}")
+        refuse_file(Folder(url), "the directory of a data set, of another artifact or of a run")
         what = f"there is no {MANIFEST}" if sizes else "no directory with files"
         raise UserError(f"{url}: {what}; verify takes a data set, another artifact, or the directory of a run")
     return found

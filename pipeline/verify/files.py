@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from pipeline.artifacts.absent import COPY
 from pipeline.artifacts.failures import FAILURES
-from pipeline.artifacts.ledger import PROGRESS
+from pipeline.artifacts.ledger import PROGRESS, TRANSFER
 from pipeline.artifacts.promised import check_file
 from pipeline.layout import MADE_BY
 from pipeline.storage import Folder
@@ -31,11 +32,8 @@ def open_manifest(folder: Folder, sizes: Sizes, found: Findings) -> Manifest | N
     """The manifest; None, and a problem, where there is none that can be read."""
     size = sizes.get(MANIFEST)
     if size is None:
-        found.add(
-            MANIFEST,
-            None,
-            "is missing: unfinished, or being made now" if begun(sizes) else _MISSING,
-        )
+        unfinished = f"is missing: this {COPY}" if TRANSFER in sizes else "is missing: unfinished, or being made now"
+        found.add(MANIFEST, None, unfinished if begun(sizes) else _MISSING)
         return None
     if size > MAX_BYTES:
         found.add(MANIFEST, None, f"{size} bytes, a manifest has {MAX_BYTES} at most")
@@ -59,7 +57,8 @@ def compare_listing(manifest: Manifest, sizes: Sizes, found: Findings) -> list[F
     listed = {entry.path for entry in manifest.files} | {MANIFEST}
     if begun(sizes):
         stage = f"bpkd {MADE_BY.get(manifest.artifact, 'run')} CONFIG"
-        found.add(PROGRESS, None, f"is left of unfinished work; run `{stage}` again to clear it")
+        left = f"is left of unfinished work; run `{stage}` again to clear it"
+        found.add(PROGRESS, None, f"this {COPY}" if TRANSFER in sizes else left)
     for name in sizes:
         hidden = any(part.startswith(".") for part in name.split("/"))
         if name not in listed and not hidden and not name.startswith(f"{PROGRESS}/"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,24 @@ def test_a_file_that_is_there_stays_unless_forced(bpkd: Any, tmp_path: Path) -> 
     assert "[run]" in path.read_text()
 
 
-def test_a_folder_that_is_missing(bpkd: Any, tmp_path: Path) -> None:
-    said = bpkd("init", tmp_path / "no" / "c.toml")
-    assert said.code == 2
-    assert "No such file or directory" in said.err
+def test_a_folder_that_is_missing_is_made(bpkd: Any, tmp_path: Path) -> None:
+    assert bpkd("init", tmp_path / "no" / "such" / "c.toml").code == 0
+    assert load_config(tmp_path / "no" / "such" / "c.toml").data.kind == "image"
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_directory_is_told_at_once(bpkd: Any, tmp_path: Path, force: list[str]) -> None:
+    said = bpkd("init", tmp_path, *force)
+    assert said.code == 2 and f"{tmp_path} is a directory; name the file to write" in said.err
+    (tmp_path / "file").write_text("mine")
+    said = bpkd("init", tmp_path / "file" / "c.toml", *force)
+    assert said.code == 2 and f"{tmp_path}/file cannot be written: a file is in the way" in said.err
+
+
+def test_what_may_not_be_written(bpkd: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    said = bpkd("init", tmp_path / "c.toml")
+    assert said.code == 1 and f"{tmp_path}/c.toml cannot be written: permission denied" in said.err

@@ -132,14 +132,17 @@ def test_text_of_others_cannot_act_on_the_terminal(bpkd: Any, tmp_path: Path, wr
     ("arguments", "code", "message"),
     [
         (["nowhere"], 2, "nowhere does not exist"),
+        (["{set}/manifest.json"], 2, "manifest.json is a file; name its directory, {set}"),
         (["{set}", "--sample", "nobody"], 2, "has no sample 'nobody'"),
+        (["{set}", "--sample", "s1 "], 2, "has no sample 's1 '; its keys are such as 's0'"),
         (["{set}", "--save", "x"], 2, "--save goes with --sample"),
         (["{set}", "--fast", "--sample", "s1"], 2, "--fast counts no classes"),
+        (["{set}", "--sample", "nobody", "--save", "{set}/manifest.json"], 2, "a file is in the way"),  # at once
     ],
 )
 def test_wrong_input_is_one_line(bpkd: Any, dataset: str, arguments: list[str], code: int, message: str) -> None:
     said = bpkd("--quiet", "inspect", *(argument.format(set=dataset) for argument in arguments))
-    assert said.code == code and message in said.err and said.err.count("\n") == 1
+    assert said.code == code and message.format(set=dataset) in said.err and said.err.count("\n") == 1
 
 
 def test_damage_is_one_line(bpkd: Any, dataset: str) -> None:

@@ -63,3 +63,12 @@ def test_one_object_for_programs(config: str, capsys: pytest.CaptureFixture[str]
 def test_wrong_numbers_of_workers(config: str, given: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", config, "--workers", given]) == 2
     assert "takes numbers from 1 on, such as 1,2,8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["nosuch://x", "train.parquet/run"])
+def test_what_cannot_be_written_to_is_told_before_anything_is_measured(
+    config: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", config, "--set", f"run.output={output}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline.storage import Folder
+from pipeline.storage.faults import ATTEMPTS
 
 
 @pytest.fixture
@@ -88,3 +89,27 @@ def test_ctrl_c_while_the_store_hangs(bpkd: Any, dataset: str, tmp_path: Path, s
     assert not Folder(target).exists("manifest.json")
     assert bpkd(direction, source, target).code == 0
     assert sorted(Folder(target).find()) == sorted(path.name for path in Path(dataset).iterdir())
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_a_file_where_a_directory_belongs_is_one_line(bpkd: Any, dataset: str, tmp_path: Path, direction: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    said = bpkd("--quiet", direction, dataset, tmp_path / "file")
+    assert said.code == 2 and said.err.count("\n") == 1
+    assert f"{tmp_path}/file cannot be created: a file is in the way where a directory belongs" in said.err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_store_that_cannot_be_reached_is_asked_for_one_name_only(
+    bpkd: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = bpkd("pull", "http://127.0.0.1:9/x", tmp_path / "copy")
+    assert said.code == 1 and not (tmp_path / "copy").exists()
+    assert len([message for message in caplog.messages if "the store does not answer" in message]) == ATTEMPTS - 1
+    assert "error: http://127.0.0.1:9/x" in said.err and said.err.endswith("then run the same command again\n")
+
+
+@pytest.mark.parametrize("source", ["", "{set}"])
+def test_an_empty_path_is_one_line(bpkd: Any, dataset: str, source: str) -> None:
+    said = bpkd("--quiet", "pull", source.format(set=dataset), "")
+    assert (said.code, said.err) == (2, "error: a path is empty; name a directory, a file or a URL\n")

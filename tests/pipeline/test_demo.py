@@ -123,3 +123,9 @@ def test_it_takes_one_thread_and_gives_the_others_back(tmp_path: Path, monkeypat
         assert (seen, torch.get_num_threads()) == ([1], 3)
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_file_where_the_folder_belongs_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/file cannot be written: a file is in the way"):
+        demo.run_demo(tmp_path / "file", Silent())

@@ -16,7 +16,7 @@ import pytest
 from pipeline.artifacts import lock as module
 from pipeline.artifacts.lock import Lock
 from pipeline.storage import Folder
-from schemas.errors import BpkdError
+from schemas.errors import BpkdError, UserError
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -219,3 +219,13 @@ def test_renewals_show_that_it_is_alive(folder):
         time.sleep(0.01)
     assert json.loads(folder.read("lock.json"))["renewals"] >= 3
     lock.release()
+
+
+def test_giving_back_a_lock_that_a_file_was_in_the_way_of_is_silent(tmp_path, monkeypatch):
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    (tmp_path / "a").write_text("")
+    lock = Lock(Folder(f"{tmp_path}/a"), "_progress/lock.json")
+    with pytest.raises(UserError, match="a file is in the way"):
+        lock.acquire()
+    assert not raised and lock.lease.token not in module._mine

@@ -77,8 +77,11 @@ def test_a_regression_has_numbers_and_no_classes(tmp_path, format):
 @FORMATS
 def test_a_key_that_is_not_there(write_dataset, tmp_path, format):
     write_dataset(str(tmp_path), format)
-    with pytest.raises(UserError, match=r"has no sample 's9'; its keys are such as 's0'$"):
-        find_sample(open_dataset(str(tmp_path)), "s9")
+    dataset = open_dataset(str(tmp_path))
+    for key, told in (("s9", "'s9'"), (" s1  ", "' s1  '"), ("s1\n", "'s1'"), ("k" * 999, f"'{'k' * 97}...'")):
+        with pytest.raises(UserError) as raised:
+            find_sample(dataset, key)
+        assert str(raised.value).endswith(f"has no sample {told}; its keys are such as 's0'")
 
 
 @FORMATS

@@ -118,7 +118,7 @@ def test_refuses_checkpoints_with_more_than_tensors(tmp_path: Path, content: Cal
     [
         ("/nowhere/w.safetensors", "/nowhere/w.safetensors: no such weights file"),
         ("memory://nowhere/w.pt", "no such weights file"),
-        ("nothing://a/w.pt", "Protocol not known"),
+        ("nothing://a/w.pt", "unknown kind of URL 'nothing://'"),
     ],
 )
 def test_names_a_file_that_is_not_there(url: str, message: str) -> None:

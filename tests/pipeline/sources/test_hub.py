@@ -144,5 +144,5 @@ def test_without_the_package_one_line_names_the_extra(config: Make, monkeypatch:
     absent = {"class": "huggingface_hub_that_is_absent.HfFileSystem", "err": "Install huggingface_hub"}
     monkeypatch.setitem(known_implementations, "hf", absent)
     monkeypatch.delitem(_registry, "hf", raising=False)
-    with pytest.raises(UserError, match=rf"{URL}: Install huggingface_hub; install bpkd\[text\]$"):
+    with pytest.raises(UserError, match=rf"{URL}: Install huggingface_hub; `pip install 'bpkd\[text\]'`$"):
         open_samples(config(kind="text", train=URL))

@@ -213,7 +213,7 @@ def test_a_disk_that_takes_no_more_costs_one_warning_and_what_is_there_is_used(t
     assert set(copies(cache.folder)) == {digest(content(1))}
 
 
-@pytest.mark.parametrize(("given", "limit"), [("0", None), ("20GB", 20 * 10**9), ("1.5 KiB", 1536)])
+@pytest.mark.parametrize(("given", "limit"), [("0", None), (0, None), ("20GB", 20 * 10**9), ("1.5 KiB", 1536)])
 def test_the_config_says_how_much_and_the_environment_where(tmp_path, monkeypatch, given, limit):
     values = {"output": "run", "disk_cache": given}
     config = parse_config(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import ssl
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -156,6 +157,8 @@ def test_the_waits_grow_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
         (errno.EROFS, "read-only"),
         (errno.EACCES, "permission denied"),
         (errno.EIO, "input/output error"),
+        (errno.EPERM, "permission denied"),
+        (errno.ENOENT, "No such file or directory$"),
     ],
 )
 def test_what_this_machine_refuses_is_one_line(
@@ -168,12 +171,16 @@ def test_what_this_machine_refuses_is_one_line(
     with pytest.raises(BpkdError, match=rf"^{tmp_path}/deep/a cannot be written: .*{message}") as raised:
         Folder(str(tmp_path)).write("deep/a", b"1")
     assert raised.value.exit_code == 1 and Folder(str(tmp_path)).find() == {}
+    assert "Error" not in str(raised.value), "the name of a class tells a user nothing"
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["b", "deep/b"])
+@pytest.mark.parametrize("doing", ["written", "created"])
+def test_a_file_in_the_way_is_named(tmp_path: Path, name: str, doing: str) -> None:
     (tmp_path / "a").write_text("")
-    with pytest.raises(BpkdError, match=rf"{tmp_path}/a cannot be written: a file is in the way"):
-        Folder(str(tmp_path / "a")).write("b", b"")
+    folder = Folder(str(tmp_path / "a"))
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a cannot be {doing}: a file is in the way"):
+        folder.write(name, b"") if doing == "written" else folder.create(name, b"")
 
 
 @pytest.mark.parametrize("how", [500, 503, "reset", "cut", 1.0])
@@ -217,6 +224,32 @@ def test_a_store_that_is_not_there(s3, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BpkdError, match="tried 5 times") as raised:
         Folder(s3.url).write("a", b"")
     assert not isinstance(raised.value, UserError)
+
+
+@pytest.mark.parametrize("doing", ["looked at", "read"])
+def test_a_web_server_that_cannot_be_reached_has_not_said_that_nothing_is_there(
+    doing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(BpkdError, match=rf"/x\S* cannot be {doing}: ClientConnectorError: .*; tried 5 times") as raised:
+        DO[doing](Folder("http://127.0.0.1:9/x"))
+    assert raised.value.exit_code == 1 and "committed" not in str(raised.value), "nothing has begun"
+    assert len(caplog.messages) == faults.ATTEMPTS - 1 and "FileNotFoundError" not in caplog.text
+
+
+def test_a_store_that_has_answered_that_nothing_is_there_has_answered(failing: Callable[..., list[int]]) -> None:
+    url = f"memory://{uuid.uuid4()}"
+    assert not Folder(url).exists()
+    failing(ServerError(503))
+    with pytest.raises(BpkdError, match=r"the same command goes on from there$"):
+        Folder(url).exists()
+
+
+def test_a_certificate_that_is_wrong_is_told_at_once(failing: Callable[..., list[int]]) -> None:
+    refused = caused(aiohttp.ClientConnectionError("refused"), ssl.SSLCertVerificationError("bad"))
+    calls = failing(caused(FileNotFoundError("memory://faults/a"), refused))
+    with pytest.raises(BpkdError, match="cannot be looked at: ClientConnectionError: refused"):
+        Folder("memory://faults").exists("a")
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("doing", [*list(DO)[:5], "found", "opened"])

@@ -13,6 +13,7 @@ from typing import ClassVar
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 
 from pipeline.storage import Folder
 from schemas.errors import BpkdError, UserError
@@ -88,6 +89,25 @@ def test_a_file_is_no_folder(folder: Folder) -> None:
     folder.write("a.bin", b"one")
     inside = folder / "a.bin"
     assert inside.names() == inside.folders() == [] and inside.find() == {}
+
+
+def test_nothing_lies_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one")
+    inside = Folder(f"{tmp_path}/a")
+    for read in (inside.read, inside.open, inside.size):
+        with pytest.raises(FileNotFoundError):
+            read("b")
+    inside.remove("b")
+    assert (tmp_path / "a").read_text() == "one"
+
+
+@pytest.mark.parametrize("below", ["", "/b", "/b/c"])
+def test_a_file_in_the_way_is_told_before_anything_is_written(tmp_path: Path, below: str) -> None:
+    Folder(f"{tmp_path}/new{below}").refuse_file()
+    (tmp_path / "a").write_text("")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/a cannot be written: a file is in the way"):
+        Folder(f"{tmp_path}/a{below}").refuse_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_removing_a_file_and_everything(folder: Folder) -> None:
@@ -184,5 +204,26 @@ def test_links_are_found_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_protocol_is_the_users_mistake() -> None:
-    with pytest.raises(UserError, match=r"nosuch://\*\*\*@bucket"):
+    with pytest.raises(UserError, match=r"nosuch://\*\*\*@bucket: unknown kind .*takes a path, s3://"):
         Folder("nosuch://user:secret@bucket")
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ("Please install nopackage to look", "Please install nopackage to look; `pip install nopackage`"),
+        ('needs "other-name"', 'needs "other-name"'),  # the module is in a package of another name
+    ],
+)
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, says: str, told: str) -> None:
+    known = {"class": "nopackage.FileSystem", "err": says}
+    monkeypatch.setitem(known_implementations, "missing", known)
+    with pytest.raises(UserError) as raised:
+        Folder("missing://bucket/x")
+    assert str(raised.value) == f"missing://bucket/x: {told}"
+
+
+@pytest.mark.parametrize("url", ["", "  "])
+def test_an_empty_path_is_said_to_be_empty(url: str) -> None:
+    with pytest.raises(UserError, match=r"^a path is empty; name a directory"):
+        Folder(url)

@@ -259,6 +259,25 @@ def test_files_are_those_of_the_manifest(tmp_path):
     ]
 
 
+def test_a_copy_that_is_not_complete_says_how_to_go_on(tmp_path):
+    write(str(tmp_path))
+    (tmp_path / "_progress").mkdir()
+    (tmp_path / "_progress" / "transfer.json").write_bytes(b"{}")
+    told = "is a copy that is not complete; run the same `bpkd pull` or `bpkd push` again"
+    assert said(verify(str(tmp_path))) == [f"manifest.json: {told}", f"_progress: this {told}"]
+    (tmp_path / "manifest.json").unlink()
+    assert said(verify(str(tmp_path))) == [f"manifest.json: is missing: this {told}"]
+
+
+def test_a_file_is_no_directory(tmp_path):
+    write(str(tmp_path / "set"))
+    (tmp_path / "c.toml").write_text("")
+    with pytest.raises(UserError, match=r"c\.toml is a file; name the directory of a data set, of another artifact or"):
+        verify(str(tmp_path / "c.toml"))
+    with pytest.raises(UserError, match=r"manifest\.json is a file; name its directory, .*/set$"):
+        verify(str(tmp_path / "set" / "manifest.json"))
+
+
 def test_a_missing_shard_makes_no_orphans_of_the_samples_in_others(tmp_path):
     write(str(tmp_path))
     (tmp_path / "train-00000-of-00002.parquet").write_bytes(b"short")
