@@ -10,6 +10,7 @@ recipes, which are taken as they come. Writes results/travel.json, which docs/re
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,15 @@ COMPARISON = replace(
     },
     fresh=FRESH,
 )
+
+
+def means(report: dict[str, Any], figure: str, *, fresh: bool) -> dict[str, float]:
+    """Method -> the mean over seeds, and over fresh students or else of the one that each run ends with."""
+    found: dict[str, list[float]] = {}
+    for result in report["results"]:
+        if (result["student"] != "continued") == fresh:
+            found.setdefault(result["method"], []).append(result[figure])
+    return {method: statistics.mean(values) for method, values in found.items()}
 
 
 def rows(report: dict[str, Any], figure: str) -> Iterator[Sequence[str]]:

@@ -81,8 +81,6 @@ def evaluate(
     device = pick_device(config.run.device)
     url = student or layout.student(config.output)
     trained = read_manifest(url, "train CONFIG")
-    if student is None:
-        _require_newest(config.output, trained)
     samples = samples or open_samples(config, "eval")
     teacher, width = open_teacher(config, samples, device)
     model = open_student(config, samples.kind, samples.shape, width, device)
@@ -99,6 +97,8 @@ def evaluate(
     }
     built = {name: trained.fingerprint["student"].get(name) for name in fingerprint["student"]}
     require_same(url, built, fingerprint["student"], "the [student] of the config must be the one that was trained")
+    if student is None:
+        _require_newest(config.output, trained)
     place = output or layout.evaluation(config.output)
     with Artifact(place, "evaluation", fingerprint, restart=restart, run=config.output, say=progress.say) as artifact:
         if artifact.manifest is None:
@@ -127,11 +127,12 @@ def _require_newest(run: str, trained: Manifest) -> None:
     """
     places = ["teacher-logits", layout.place_in(1, "auxiliary"), "dataset"]
     there = [place for place in places if Folder(f"{run}/{place}").exists(MANIFEST)]
-    manifests = {f"{place}/": read_manifest(f"{run}/{place}", None) for place in there}
-    for place, what in broken_links({**manifests, "student/": trained}):
+    manifests = {f"{place}/": read_manifest(f"{run}/{place}", None) for place in there} | {"student/": trained}
+    for place, what in broken_links(manifests):
+        command = layout.MADE_BY[manifests[place].artifact]
         raise UserError(
-            f"{run}/{place.rstrip('/')} {what}; bring it up to date with `bpkd export CONFIG --restart` and "
-            "`bpkd train CONFIG --restart`, or name another student"
+            f"{run}/{place.rstrip('/')} {what}; make it, and what follows, anew with `bpkd {command} CONFIG --restart`, "
+            "or name another student"
         )
 
 

@@ -19,8 +19,9 @@ def results() -> Any:
 
 def test_the_page_says_what_was_measured(results: Any) -> None:
     texts, pictures = results.parts()
-    text = results.PAGE.read_text()
-    assert results.place(text, texts, "results") == text
+    for page, found in ((results.PAGE, texts), (results.README, results.headline())):
+        text = page.read_text()
+        assert results.place(text, found, "results") == text
     stored = {path.name: path.read_bytes() for path in results.PICTURES.glob("*.svg")}
     assert stored == pictures
 

@@ -6,11 +6,11 @@ import signal
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
+
 STAGES = ("cache", "mine", "export", "train")
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.xdist_group("faults")
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_second_refuses_and_nothing_is_lost_or_made_twice(laboratory, stage: str) -> None:
     run = laboratory.prepare(stage, f"together-{stage}")
@@ -23,8 +23,6 @@ def test_the_second_refuses_and_nothing_is_lost_or_made_twice(laboratory, stage:
     assert laboratory.artifacts(run) == laboratory.artifacts(laboratory.after(stage))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.xdist_group("faults")
 def test_a_restart_does_not_throw_away_what_another_is_making(laboratory) -> None:
     run, first = laboratory.begin("mine", "restarted")
     first.send_signal(signal.SIGSTOP)  # at work, and as slow as can be
@@ -37,8 +35,6 @@ def test_a_restart_does_not_throw_away_what_another_is_making(laboratory) -> Non
     assert laboratory.artifacts(run) == laboratory.artifacts(laboratory.after("mine"))
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.xdist_group("faults")
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(laboratory) -> None:
     run, process = laboratory.begin("mine", "interrupted")
     process.send_signal(signal.SIGINT)

@@ -44,6 +44,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+@pytest.mark.slow
 def test_every_method_from_end_to_end(tmp_path: Path) -> None:
     found = demo.run_demo(tmp_path, Silent())
     outcomes = {outcome.method: outcome for outcome in found.outcomes}
