@@ -131,8 +131,8 @@ def _require_newest(run: str, trained: Manifest) -> None:
     for place, what in broken_links(manifests):
         command = layout.MADE_BY[manifests[place].artifact]
         raise UserError(
-            f"{run}/{place.rstrip('/')} {what}; make it, and what follows, anew with `bpkd {command} CONFIG --restart`, "
-            "or name another student"
+            f"{run}/{place.rstrip('/')} {what}; make it, and what follows, anew with "
+            f"`bpkd {command} CONFIG --restart`, or name another student"
         )
 
 
