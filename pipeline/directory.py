@@ -7,10 +7,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pipeline import layout
+from pipeline.artifacts.absent import refuse_file
 from pipeline.artifacts.artifact import read_manifest
 from pipeline.artifacts.ledger import PROGRESS
 from pipeline.artifacts.promised import read_checked
@@ -125,8 +125,7 @@ def open_run(url: str) -> Run:
         raise UserError(f"{url} {versions}")
     if folder.exists(MANIFEST):
         raise UserError(f"{url} is one artifact; name the directory of its whole run, the one that run.output names")
-    if Path(url).is_file():
-        raise UserError(f"{url} is a file; name the directory of a run, the one that run.output names")
+    refuse_file(folder, "the directory of a run, the one that run.output names")
     run = Run(folder.url, "", {})
     if all(found == "missing" for found in run.manifests.values()):
         raise UserError(
