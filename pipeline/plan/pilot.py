@@ -23,8 +23,8 @@ MINED = "round 1 mine"
 OPPONENT = "round 1 train"
 TRAINED = "train"
 EVALUATED = "evaluate"
-EXAMPLES = "examples"
-"""Title of the task that looks through the data set for some."""
+GALLERY = "gallery"
+"""Title of the task that looks through the data set for a few samples to show."""
 
 
 @dataclass(frozen=True)

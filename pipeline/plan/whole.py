@@ -8,7 +8,7 @@ from functools import cached_property
 from pipeline.datasets.dataset import row_format
 from pipeline.datasets.pairs import SCANNED, SCANNED_BYTES
 from pipeline.plan.costs import Sharded, StagePlan, Training
-from pipeline.plan.pilot import EVALUATED, EXAMPLES, MINED, OPPONENT, TRAINED, Evaluation, Pilot, StageRun
+from pipeline.plan.pilot import EVALUATED, GALLERY, MINED, OPPONENT, TRAINED, Evaluation, Pilot, StageRun
 from pipeline.plan.watch import Track
 from pipeline.shards.limits import sample_bytes
 from pipeline.shards.rows import RowFormat
@@ -117,7 +117,7 @@ class Whole:
         """Every held-out sample is asked about, and the data set is looked through for examples."""
         run, samples = found.run, found.held_out
         seconds = found.fixed + samples / max(run.tracks[EVALUATED].rate(after=1), 1e-9)
-        if (looked := run.tracks.get(EXAMPLES)) and looked.marks:
+        if (looked := run.tracks.get(GALLERY)) and looked.marks:
             each = _per_sample(self.pilot.dataset)
             most = min(SCANNED, SCANNED_BYTES / max(each, 1), self._own + self.config.run.rounds * self.mined)
             seconds += looked.seconds * most / max(looked.marks[-1][1], 1)

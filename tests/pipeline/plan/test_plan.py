@@ -69,7 +69,7 @@ def test_samples_and_steps_are_those_that_the_run_then_has(
 def test_evaluate_is_measured_with_all_that_it_does(
     configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Figures are computed once, and examples looked for in the whole data set."""
+    """Figures are computed once, and a gallery is chosen from the whole data set."""
     config, seconds = configure(), by_stage(plan(configure(), workers=(1,), seconds=0))["evaluate"].seconds[1]
 
     def slowed(module: ModuleType | type, name: str, taken: float) -> None:
