@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline import layout
 from pipeline.artifacts.artifact import read_manifest
+from pipeline.finite import unpack_figures
 from pipeline.layout import FIGURES
 from pipeline.progress import Progress
 from pipeline.runs import record_config, recorded_config
@@ -104,7 +104,7 @@ def finished(config: Config) -> Outcome:
         "mine": lambda: [read(layout.auxiliary(run, number)) for number in range(1, config.run.rounds + 1)],
         "export": lambda: read(layout.dataset(run)),
         "train": lambda: read(layout.student(run)),
-        "evaluate": lambda: json.loads(Folder(layout.evaluation(run)).read(FIGURES)),
+        "evaluate": lambda: unpack_figures(Folder(layout.evaluation(run)).read(FIGURES)),
     }
     outcome = follow(config, lambda name: made[name]())
     import_module("pipeline.versions").publish(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import pyarrow as pa
 from pipeline import layout
 from pipeline.artifacts.promised import read_checked
 from pipeline.directory import Run
+from pipeline.finite import unpack_figures
 from pipeline.shards.answers import AnswersFormat
 from pipeline.shards.limits import check_entry
 from schemas.errors import UserError
@@ -67,11 +67,9 @@ class Answers:
         Raises:
             BpkdError: they are missing or damaged.
         """
-        data = self.run.read(_EVALUATION, layout.FIGURES)
         try:
-            found = json.loads(data or b"{}")
-            return {str(name): float(value) for name, value in found.items()}
-        except (ValueError, TypeError, AttributeError):
+            return unpack_figures(self.run.read(_EVALUATION, layout.FIGURES) or b"{}")
+        except ValueError:
             raise UserError(f"{self.run.url}/{_EVALUATION}/{layout.FIGURES} is damaged") from None
 
 

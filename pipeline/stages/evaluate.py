@@ -5,7 +5,6 @@ Besides the figures it keeps the answers that they come from, and what the stude
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from pipeline.artifacts.identity import identity, require_same
 from pipeline.datasets import Dataset, open_dataset, own_code
 from pipeline.datasets.dataset import rows_spec
 from pipeline.datasets.pairs import choose_pairs, scanned, with_answers
+from pipeline.finite import pack_figures, unpack_figures
 from pipeline.layout import FIGURES, GALLERY
 from pipeline.metrics import check_metrics, make_meter
 from pipeline.models import AnyModel, freeze, pick_device
@@ -110,14 +110,13 @@ def evaluate(
             except UserError:
                 artifact.abandon()  # an evaluation is not taken up half way, and the mistake is to be mended
                 raise
-            files = [*work.files, artifact.write(FIGURES, json.dumps(figures, indent=1).encode())]
+            files = [*work.files, artifact.write(FIGURES, pack_figures(figures))]
             if data is not None and (gallery := work.gallery(data, progress)) is not None:
                 files.append(gallery)
                 details["gallery"] = rows_spec(data.rows).model_dump(mode="json")
             artifact.commit("result", files, failures)
             artifact.finish(["result"], details)
-        measured: dict[str, float] = json.loads(artifact.folder.read(FIGURES))
-    return measured
+        return unpack_figures(artifact.folder.read(FIGURES))
 
 
 def _require_newest(run: str, trained: Manifest) -> None:
