@@ -12,8 +12,8 @@ from studies.methods import METHODS
 from studies.tables import axes, of, split
 
 # One of each for a method, the same in all pictures; markers are for who sees no colours.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f3c8d", "#000000", "#8c8c8c")
-MARKERS = "osD^vP*Xh"
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f3c8d", "#000000", "#8c8c8c", "#b22222")
+MARKERS = "osD^vP*Xhd"
 # Text stays text, in the reader's font; ids and the file say neither when nor by which version it was made.
 STYLE = {
     "svg.fonttype": "none",

@@ -207,3 +207,8 @@ def test_an_attack_uses_its_radius_and_stays_in_the_range() -> None:
     assert (loss[1] > loss[0]).all()
     far = tools.attacked(student, images, labels, 5.0)
     assert far.min() >= 0 and far.max() <= 1 and (student(far).argmax(dim=1) != labels).float().mean() > 0.5
+
+
+def test_every_method_has_a_look_of_its_own() -> None:
+    pictures, methods = import_module("studies.pictures"), import_module("studies.methods")
+    assert len({tuple(pictures.look(name).values()) for name in methods.METHODS}) == len(methods.METHODS)
