@@ -9,7 +9,6 @@ test split, since it is here that settings are chosen. Writes results/levers.jso
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from compared import command
 from comparison import Sections, merged
@@ -22,9 +21,9 @@ CHANGES: dict[str, Sections] = {
     "10 steps": {"mine": {"steps": 10}},
     "not blurred": {"mine": {"step_rule": "l2"}},
     "against the student so far": {"mine": {"opponent": "continue"}},
-    "from the image itself": {"mine": {"start": "sample", "start_options": {}}},
+    "from the image itself": {"mine": {"start": "sample"}},
     "from noise": {"mine": {"start": "noise", "start_options": {"std": 0.3}}},
-    "from CutMix": {"mine": {"start": "cutmix", "start_options": {}}},
+    "from CutMix": {"mine": {"start": "cutmix"}},
     "up the KL divergence": {"mine": {"objective": "kl"}},
     "in a ball of 0.6 round the image": {"mine": {"ball": "l2", "radius": 0.6}},
     "the better half of two climbs": {"mine": {"climbs": 2, "keep": "top", "keep_fraction": 0.5}},
@@ -34,14 +33,10 @@ CHANGES: dict[str, Sections] = {
 }
 
 
-def _changed(change: Sections) -> Any:
-    return merged({"mine": {"recipe": "share"}}, change)
-
-
 COMPARISON = replace(
     TRAVEL,
     name="levers",
-    methods={name: _changed(change) for name, change in CHANGES.items()},
+    methods={name: merged({"mine": {"recipe": "share"}}, change) for name, change in CHANGES.items()},
     fresh={name: TRAVEL.fresh[name] for name in ("the same", "residual", "perceptron")},
     seeds=2,
     split="validation",

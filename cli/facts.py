@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -79,6 +79,11 @@ def is_terminal() -> bool:
     from rich.console import Console
 
     return Console().is_terminal
+
+
+def listed(names: Iterable[str], more: int) -> str:
+    """Names, and how many there are besides."""
+    return ", ".join(names) + (f" and {more:,} more" if more else "")
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.facts import listed
 from cli.options import common, example
 from cli.results import print_json
 
@@ -54,8 +55,7 @@ def _print_lines(written: Report) -> None:
         click.echo(f"  {written.verdict}")
     figures = written.figures
     if figures.missing:
-        more = f" and {figures.not_begun:,} more" if figures.not_begun else ""
-        click.echo(f"  not finished: {', '.join(stage.name for stage in figures.missing)}{more}")
+        click.echo(f"  not finished: {listed((stage.name for stage in figures.missing), figures.not_begun)}")
     for note in figures.notes:
         click.echo(f"  not in order: {note}")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from cli.facts import listed
 from cli.options import common, example
 from cli.results import print_json
 from cli.settings import Settings
@@ -73,8 +74,7 @@ def _print_lines(verdict: Verdict) -> None:
         allowed = f"differ by {again.difference:.3g} where {again.allowed:.3g} is allowed"
         click.echo(f"teacher: {counted(again.samples, 'sample')} labelled again, logits {allowed}")
     if verdict.missing:
-        more = f" and {verdict.not_begun:,} more" if verdict.not_begun else ""
-        click.echo(f"not made yet: {', '.join(verdict.missing)}{more}; `bpkd run CONFIG` makes them")
+        click.echo(f"not made yet: {listed(verdict.missing, verdict.not_begun)}; `bpkd run CONFIG` makes them")
     if verdict.ok:
         sizes = [counted(verdict.files, "file"), *([counted(verdict.samples, "sample")] if verdict.samples else [])]
         click.echo(f"ok: {', '.join([*sizes, decimal(verdict.bytes)])}{_artifacts(verdict)}")

@@ -99,11 +99,11 @@ def _artifacts(url: str, sizes: Sizes) -> dict[str, dict[str, int]]:
 
 def _missing(url: str, there: Container[str]) -> tuple[list[str], int]:
     """Artifacts that the config of a run asks for and that are not there, and how many of later rounds besides."""
+    if "teacher-logits/" not in there:  # nothing to go by, or the training of a data set from elsewhere
+        return [], 0
     try:
         run = open_run(url)
     except UserError:  # no config that can be read: nobody says what there should be
-        return [], 0
-    if "teacher-logits/" not in there:  # nothing to go by, or the training of a data set from elsewhere
         return [], 0
     return [path for path, _ in run.artifacts if f"{path}/" not in there], len(layout.IN_ROUNDS) * run.more_rounds
 
